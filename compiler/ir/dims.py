@@ -1,0 +1,276 @@
+"""Sizes: polynomials over symbolic dims, and the broadcasting rules B1 to B4.
+
+A size in a program is an integer, a constant (``hidden``), a size that the data bind
+(``N``), or a polynomial of those (``4 * width``, ``T - 1``, ``H / 2``). ``Dim`` keeps
+two polynomials: ``value``, in which constants are replaced by their numbers and which
+decides equality, and ``written``, in which they still stand by name and which is what a
+person reads. Two dims are equal iff their values have the same normal form.
+
+    >>> N, hidden = Dim.symbol("N"), Dim.constant("hidden", 64)
+    >>> str(2 * N + hidden), hidden == Dim.of(64), N == Dim.symbol("n")
+    ('2 * N + hidden', True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+Monomial = tuple[str, ...]  # sorted symbols; a symbol may repeat: N * N
+JsonDim = int | list[list[object]]
+
+
+class Poly:
+    """A polynomial with rational coefficients in normal form: immutable, hashable."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, Fraction | int]) -> None:
+        items = [(m, Fraction(c)) for m, c in terms.items() if c != 0]
+        self.terms = tuple(sorted(items, key=lambda t: (-len(t[0]), t[0])))
+        self._hash = hash(self.terms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Poly) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Poly) -> Poly:
+        total = dict(self.terms)
+        for m, c in other.terms:
+            total[m] = total.get(m, Fraction(0)) + c
+        return Poly(total)
+
+    def scaled(self, factor: Fraction) -> Poly:
+        return Poly({m: c * factor for m, c in self.terms})
+
+    def __mul__(self, other: Poly) -> Poly:
+        total: dict[Monomial, Fraction] = {}
+        for m, c in self.terms:
+            for n, d in other.terms:
+                key = tuple(sorted(m + n))
+                total[key] = total.get(key, Fraction(0)) + c * d
+        return Poly(total)
+
+    def divided(self, other: Poly) -> Poly | None:
+        """The exact quotient by a monomial, or by a multiple of self; else None."""
+        if not other.terms:
+            return None
+        if len(other.terms) == 1:
+            ((m, c),) = other.terms
+            out: dict[Monomial, Fraction] = {}
+            for n, d in self.terms:
+                rest = list(n)
+                for s in m:
+                    if s not in rest:
+                        return None
+                    rest.remove(s)
+                out[tuple(rest)] = d / c
+            return Poly(out)
+        if not self.terms:
+            return self
+        ratio = self.terms[0][1] / other.terms[0][1]
+        return Poly({(): ratio}) if other.scaled(ratio) == self else None
+
+    @property
+    def integer(self) -> int | None:
+        if not self.terms:
+            return 0
+        if len(self.terms) == 1 and self.terms[0][0] == ():
+            c = self.terms[0][1]
+            return int(c) if c.denominator == 1 else None
+        return None
+
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(sorted({s for m, _ in self.terms for s in m}))
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        for m, c in self.terms:
+            sign = "-" if c < 0 else "+"
+            c = abs(c)
+            body = " * ".join(m)
+            if c.numerator != 1 or not m:
+                body = f"{c.numerator} * {body}" if m else str(c.numerator)
+            if c.denominator != 1:
+                body = f"{body} / {c.denominator}"
+            if parts:
+                parts.append(f" {sign} {body}")
+            else:
+                parts.append(f"-{body}" if sign == "-" else body)
+        return "".join(parts) or "0"
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One size. Equality and hash look at ``value`` (and ``stretch``) alone."""
+
+    value: Poly
+    written: Poly = field(compare=False)
+    stretch: bool = False
+
+    @staticmethod
+    def of(number: int) -> Dim:
+        poly = Poly({(): number})
+        return Dim(poly, poly)
+
+    @staticmethod
+    def symbol(name: str) -> Dim:
+        poly = Poly({(name,): 1})
+        return Dim(poly, poly)
+
+    @staticmethod
+    def constant(name: str, number: int) -> Dim:
+        return Dim(Poly({(): number}), Poly({(name,): 1}))
+
+    def __add__(self, other: Dim | int) -> Dim:
+        o = as_dim(other)
+        return Dim(self.value + o.value, self.written + o.written)
+
+    def __sub__(self, other: Dim | int) -> Dim:
+        return self + as_dim(other) * -1
+
+    def __mul__(self, other: Dim | int) -> Dim:
+        o = as_dim(other)
+        return Dim(self.value * o.value, self.written * o.written)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Dim | int) -> Dim:
+        return as_dim(other) - self
+
+    def divided(self, other: Dim | int) -> Dim | None:
+        """The quotient, or None where it is not a polynomial (or not whole).
+
+        A quotient such as ``T / 2`` keeps a rational coefficient: whoever asks for it
+        has to record a load-time check that 2 divides T.
+        """
+        o = as_dim(other)
+        value = self.value.divided(o.value)
+        if value is None or (not value.symbols() and value.integer is None):
+            return None
+        written = self.written.divided(o.written)
+        return Dim(value, value if written is None else written)
+
+    @property
+    def integer(self) -> int | None:
+        """The number, where no size of the data is in it."""
+        return self.value.integer
+
+    @property
+    def whole(self) -> bool:
+        """False where a coefficient is a fraction: a load-time check is needed."""
+        return all(c.denominator == 1 for _, c in self.value.terms)
+
+    def symbols(self) -> tuple[str, ...]:
+        """The sizes that the data bind, sorted."""
+        return self.value.symbols()
+
+    def same_by_luck(self, other: Dim) -> bool:
+        """Equal, but not any more once a constant is overridden."""
+        return self == other and self.written != other.written
+
+    def __str__(self) -> str:
+        return "*" if self.stretch else str(self.written)
+
+    def described(self) -> str:
+        """``hidden=64``: the name and what it stands for; ``784``; ``N``."""
+        name = str(self)
+        if self.stretch or self.written == self.value:
+            return name
+        return f"{name}={self.value}"
+
+    def json(self) -> JsonDim:
+        """An integer, or monomials ``[numerator, denominator, [symbols]]``."""
+        if self.integer is not None:
+            return self.integer
+        return [[c.numerator, c.denominator, list(m)] for m, c in self.value.terms]
+
+
+Shape = tuple[Dim, ...]
+
+ONE = Dim.of(1)
+STRETCH = Dim(ONE.value, ONE.written, stretch=True)
+"""An axis of size 1 that fits any size: made only by ``x[:, *]`` or ``keep = true``.
+
+It is a matter of the language's types: in the DAG it is 1 and a ``broadcast`` node says
+what became of it.
+"""
+
+
+def as_dim(value: Dim | int) -> Dim:
+    return value if isinstance(value, Dim) else Dim.of(value)
+
+
+def as_shape(dims: Iterable[Dim | int]) -> Shape:
+    return tuple(as_dim(d) for d in dims)
+
+
+def plain(shape: Sequence[Dim]) -> Shape:
+    """The shape in the DAG: stretch axes are 1."""
+    return tuple(ONE if d.stretch else d for d in shape)
+
+
+def size(shape: Sequence[Dim]) -> Dim:
+    """The number of elements."""
+    total = ONE
+    for d in shape:
+        total = total * (ONE if d.stretch else d)
+    return total
+
+
+def show(shape: Sequence[Dim], described: bool = False) -> str:
+    """``[N, hidden]``, as a program writes it (``[N, hidden=64]`` if described)."""
+    return "[" + ", ".join(d.described() if described else str(d) for d in shape) + "]"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Why two shapes do not broadcast: ``reason`` is 'sizes' or 'ambiguous'."""
+
+    reason: str
+    axis: int = -1  # counted from the end: -1 is the last axis of the larger shape
+
+
+def broadcast(a: Shape, b: Shape) -> Shape | Mismatch:
+    """The shape of ``a + b`` by the rules B1 to B3, or why there is none.
+
+    B1 a scalar fits everything. B2 the smaller shape is the tail of the larger, and no
+    data dim makes that ambiguous (``[N, N] + [N]``). B3 a stretch axis fits any size.
+    A real axis of size 1 does not stretch. Compared are names, never equal numbers:
+    ``[N, 32, 32, 32] + [32]`` is fine.
+    """
+    if not a or not b:
+        return a or b
+    large, small = (a, b) if len(a) >= len(b) else (b, a)
+    out = list(large)
+    for i in range(1, len(small) + 1):
+        p, q = large[-i], small[-i]
+        if p.stretch:
+            out[-i] = q
+        elif q.stretch or p == q:
+            out[-i] = p if not p.stretch else q
+        else:
+            return Mismatch("sizes", -i)
+    if len(small) < len(large):
+        ambiguous = _ambiguous(large, small)
+        if ambiguous is not None:
+            return Mismatch("ambiguous", ambiguous)
+    return tuple(out)
+
+
+def _ambiguous(large: Shape, small: Shape) -> int | None:
+    """The axis at which a tail with data dims would fit the larger shape elsewhere too."""
+    if not any(d.symbols() for d in small if not d.stretch):
+        return None
+    n, k = len(large), len(small)
+    for start in range(n - k):
+        window = large[start : start + k]
+        if all(
+            p.stretch or q.stretch or p == q for p, q in zip(window, small, strict=True)
+        ):
+            return start - n
+    return None

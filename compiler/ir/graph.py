@@ -1,0 +1,211 @@
+"""Graph: the interning table, and traversals that never recurse.
+
+    >>> g = Graph()                                    # doctest: +SKIP
+    >>> x = g.leaf("input", "x", (N,))                 # doctest: +SKIP
+    >>> g.apply("exp", x) is g.apply("exp", x)         # doctest: +SKIP
+    True
+
+Interning belongs to a graph, not to the process. ``apply`` runs the record's constructor
+rules first (structural zeros, neutral elements, the stability rules): they hold at every
+level. Serial numbers grow from arguments to users, so sorting by serial *is* a
+topological order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from .dims import Dim, Shape, as_shape
+from .node import Node, Number, Origin
+from .op import REGISTRY, Kind
+
+
+class Graph:
+    """The nodes of one program and its derivatives."""
+
+    def __init__(self, limit: int = 10_000_000) -> None:
+        self._table: dict[tuple[Any, ...], Node] = {}
+        self._serial = 0
+        self.limit = limit
+        self.origin = Origin()  # given to every node that is made; see `at`
+        self.hints: dict[Node, tuple[str, int]] = {}  # node -> (name, instance number)
+
+    def __len__(self) -> int:
+        return self._serial
+
+    # ------------------------------------------------------------------ making nodes
+    @contextmanager
+    def at(self, origin: Origin) -> Iterator[None]:
+        """Nodes made in this block come from `origin`."""
+        saved, self.origin = self.origin, origin
+        try:
+            yield
+        finally:
+            self.origin = saved
+
+    def leaf(
+        self, op: str, name: str, shape: Iterable[Dim | int], kind: Kind = "real"
+    ) -> Node:
+        """An `input`, `param`, `state`, `noise` or `seed`, by name (or path)."""
+        return self._intern(
+            op, (), {"name": name, "shape": as_shape(shape), "kind": kind}
+        )
+
+    def const(self, value: Number, kind: Kind | None = None, name: str = "") -> Node:
+        """A number. `kind` defaults to real (bool for a bool); `name` is the const's.
+
+        A whole number is kept as an int: it prints as ``2``, and NumPy treats it as
+        weakly typed like any Python number.
+        """
+        if kind is None:
+            kind = "bool" if isinstance(value, bool) else "real"
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
+            value = value if str(value) == "-0.0" else int(value)
+        return self._intern("const", (), {"value": value, "kind": kind, "name": name})
+
+    def size(self, dim: Dim, kind: Kind = "real") -> Node:
+        """A size as a value: ``N`` in ``sum(…) / N``. A plain integer is a `const`."""
+        if dim.integer is not None and dim.written == dim.value:
+            return self.const(dim.integer, kind)
+        return self._intern("size", (), {"dim": dim, "kind": kind})
+
+    def zero(self, shape: Iterable[Dim | int], kind: Kind = "real") -> Node:
+        """The structural zero: 'no gradient', which stays zero times NaN."""
+        return self._intern("zero", (), {"shape": as_shape(shape), "kind": kind})
+
+    def apply(self, op: str, *args: Node | Number, **attrs: Any) -> Node:
+        """The node of `op`, or what the constructor rules make of it.
+
+        Python numbers become constants; in an elementwise op, scalars are broadcast to
+        the shape of the others. Anything else must have the shapes that `infer` asks for.
+        """
+        record = REGISTRY[op]
+        nodes = tuple(a if isinstance(a, Node) else self.const(a) for a in args)
+        if record.family == "elementwise" and len(nodes) > 1:
+            nodes = self._equal_shapes(nodes)
+        for rule in record.simplify:
+            replaced = rule(self, nodes, attrs)
+            if replaced is not None:
+                return replaced
+        return self._intern(op, nodes, attrs)
+
+    def broadcast(self, x: Node, shape: Shape) -> Node:
+        """`x` in a larger shape: missing leading axes and axes of size 1 are filled."""
+        return x if x.shape == shape else self.apply("broadcast", x, shape=shape)
+
+    def hint(self, node: Node, name: str, instance: int = 0) -> Node:
+        """Propose a name for a value that the user did not name. The first one wins."""
+        if node.op.family != "leaf":
+            self.hints.setdefault(node, (name, instance))
+        return node
+
+    def _equal_shapes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        shape = max((n.shape for n in nodes), key=len)
+        return tuple(
+            n if n.shape or not shape else self.broadcast(n, shape) for n in nodes
+        )
+
+    def _intern(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any]) -> Node:
+        key = (op, args, *((k, _key(attrs[k])) for k in sorted(attrs)))
+        node = self._table.get(key)
+        if node is None:
+            record = REGISTRY[op]
+            shape, kind = record.infer(args, attrs)
+            node = Node(
+                self, record, args, attrs, shape, kind, self._serial, self.origin
+            )
+            self._serial += 1
+            if self._serial > self.limit:
+                raise GraphTooLarge(self.limit)
+            self._table[key] = node
+        return node
+
+
+class GraphTooLarge(Exception):
+    """More nodes than the limit allows: the driver makes a diagnostic of it."""
+
+
+def _key(value: Any) -> Any:
+    """1, 1.0 and True are equal in Python but are three constants; 0.0 and -0.0 two."""
+    if isinstance(value, float):
+        return ("float", value.hex())
+    if isinstance(value, tuple):
+        return tuple(_key(v) for v in value)
+    return (type(value).__name__, value)
+
+
+# ---------------------------------------------------------------------- traversals
+def ancestors(roots: Iterable[Node], stop: Collection[Node] = ()) -> set[Node]:
+    """Every node that the roots depend on, roots included; `stop` nodes end a path."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node not in stop:
+            stack.extend(node.args)
+    return seen
+
+
+def topological(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
+    """The ancestors, arguments before users, in the order in which they were made."""
+    return sorted(ancestors(roots, stop), key=lambda n: n.serial)
+
+
+def depends(node: Node, on: Node) -> bool:
+    """Is `on` among the ancestors of `node`? Visits only what was made after `on`."""
+    seen: set[Node] = set()
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n is on:
+            return True
+        if n.serial > on.serial and n not in seen:
+            seen.add(n)
+            stack.extend(n.args)
+    return False
+
+
+def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For each node, the given nodes that read it, in the given order."""
+    table: dict[Node, list[Node]] = {}
+    for n in nodes:
+        for a in dict.fromkeys(n.args):
+            table.setdefault(a, []).append(n)
+    return table
+
+
+Rule = Callable[[Graph, Node, tuple[Node, ...]], "Node | None"]
+
+
+def rewrite(graph: Graph, roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
+    """Map every node below the roots: `rule(graph, node, new_args)` or a plain rebuild.
+
+    Names, bindings and the table primal -> adjoint are mapped through the result by the
+    caller (`passes.apply`): a replacement inherits what it replaces.
+    """
+    new: dict[Node, Node] = {}
+    for node in topological(roots):
+        args = tuple(new[a] for a in node.args)
+        with graph.at(node.origin):
+            made = rule(graph, node, args)
+            if made is None:
+                made = node if args == node.args else rebuild(graph, node, args)
+        new[node] = made
+    return new
+
+
+def rebuild(graph: Graph, node: Node, args: tuple[Node, ...]) -> Node:
+    """The same op on other arguments."""
+    if not node.args:
+        return node
+    return graph.apply(node.op.name, *args, **node.attrs)
+
+
+def substitute(graph: Graph, root: Node, mapping: Mapping[Node, Node]) -> Node:
+    """`root` with some of its ancestors replaced."""
+    return rewrite(graph, [root], lambda g, n, args: mapping.get(n))[root]

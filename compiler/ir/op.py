@@ -1,0 +1,97 @@
+"""The op record and the registry: everything that the compiler knows of one primitive.
+
+An op is declared once, as one ``Op``, in ``compiler/ops``. Every stage reads the field
+that concerns it: lowering and reverse mode ``infer`` and ``simplify``, autodiff ``vjp``
+and ``jvp``, the emitter the templates, the tests ``samples`` and ``note``. Adding an op
+touches one place.
+
+Templates are Python (or text) with holes named after the arguments, ``np.tanh({x})``;
+they are parsed once and filled as trees, so precedence is never pasted together. A
+template that depends on attributes or shapes is a function ``node -> template``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from .dims import Shape
+
+if TYPE_CHECKING:
+    from .graph import Graph
+    from .node import Node
+
+Kind = Literal["real", "int", "bool"]
+Attrs = Mapping[str, Any]
+Template = "str | Callable[[Node], str]"
+
+Infer = Callable[[tuple["Node", ...], Attrs], tuple[Shape, Kind]]
+Simplify = Callable[["Graph", tuple["Node", ...], Attrs], "Node | None"]
+Vjp = Callable[..., "tuple[Node | None, ...]"]
+Jvp = Callable[..., "Node | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One primitive.
+
+    ``vjp(g, out, *args, **attrs)`` returns a cotangent node per argument (None where
+    there is no dependence), built from other ops; ``jvp(tangents, out, *args, **attrs)``
+    the tangent of the output, ``tangents`` holding a node or None per argument.
+    """
+
+    name: str
+    args: tuple[str, ...]
+    family: Literal["leaf", "elementwise", "linear", "special", "discrete"]
+    infer: Infer
+    vjp: Vjp | None = None
+    jvp: Jvp | None = None
+    simplify: tuple[Simplify, ...] = ()
+    variadic: bool = False  # the last argument may stand any number of times
+
+    # -- how it is written
+    numpy: Any = None  # Template: an expression
+    choices: tuple[tuple[Callable[[Node], bool], Any], ...] = ()  # (when, Template)
+    numpy_complex: Any = None  # Template, where numpy's is not analytic (abs, sign, …)
+    numpy_out: Any = None  # Template with {out}: the form of -O2
+    update: Any = None  # Template of a statement that modifies its first argument
+    prelude: str = ""  # a function that the module needs (erf), emitted once
+    text: Any = None  # Template: the mathematics, as comments show it
+    latex: Any = None
+    precedence: int = 4  # of `text`: 0 where, 1 sum, 2 product, 3 power, 4 atom
+    result: str = ""  # the name of a value that has no other: e, total, z
+    weight: int = 1  # operations in a line of code; a view weighs 0
+    view: bool = False  # shares its argument's storage, costs nothing
+    call: bool = False  # written as a call: never encloses a product of matrices
+    cost: Callable[[Node], Any] | None = None  # elements computed; default: size of out
+
+    # -- facts for tests and documentation
+    inplace: bool = False  # numpy_out may write over an argument of the same shape
+    samples: Any = None  # the domain: how tests draw arguments and attributes
+    note: str = ""  # the convention at kinks and edges, printed in the op reference
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+@dataclass
+class Registry:
+    """The ops by name, in order of declaration."""
+
+    ops: dict[str, Op] = field(default_factory=dict)
+
+    def add(self, op: Op) -> Op:
+        if op.name in self.ops:
+            raise ValueError(f"op {op.name!r} is declared twice")
+        self.ops[op.name] = op
+        return op
+
+    def __getitem__(self, name: str) -> Op:
+        return self.ops[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.ops
+
+
+REGISTRY = Registry()
