@@ -7,7 +7,19 @@ touches one place.
 
 Templates are Python (or text) with holes named after the arguments, ``np.tanh({x})``;
 they are parsed once and filled as trees, so precedence is never pasted together. A
-template that depends on attributes or shapes is a function ``node -> template``.
+template that depends on attributes or shapes is a function ``node -> template``. Sizes
+are never written into a template as text (a dim may be called ``lambda``): they are holes.
+
+    {x}             the argument x (of a variadic op: all of them, comma-separated)
+    {axis}          the attribute: a number, a Dim, or a tuple of those
+    {starts[0]}     one entry of an attribute that is a tuple
+    {shape}         the shape of the result, as a tuple; {shape[0]} one size of it
+    {x.shape}       the shape of an argument; {x.shape[-1]} one size of it
+
+A Dim fills its hole as an expression of sizes, ``N`` or ``4 * width``. The emitter itself
+writes leaves (input, param, const, size, zero), ``broadcast`` where it has to appear, and
+``reshape`` of a reduction that drops the reduced axes (``x.sum(axis=0)``: the reduction's
+template with ``keepdims=True`` taken out).
 """
 
 from __future__ import annotations
