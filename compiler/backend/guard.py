@@ -1,0 +1,699 @@
+"""The guard: the allow-list that every emitted module passes before it is executed.
+
+Stage: after the emitter, before anything runs. In: the text of a module. Out: its parsed
+tree, or `GuardError` with the line and what is wrong with it.
+
+The emitter builds code from nodes, so nothing of a `.net` file can become code. The guard
+does not rely on that. It knows the little Python that a network needs (arithmetic, arrays,
+loops over ranges, dicts by path) and refuses everything else, whatever it means: a node type
+that is not in a table, a NumPy function that is not in a table, a method, an attribute, a
+keyword, a string where no string belongs. What it admits can compute, and nothing more: it
+can't import, read or write a file, reach an interpreter's internals, or name a thing that
+the module itself did not define.
+
+Execute the tree that `check` returns, not the text again: then what was checked is what runs.
+
+    check("import numpy as np\\n\\n\\ndef predict(x):\\n    return {'y': np.exp(x)}\\n")
+    check("import os\\n")      # GuardError: line 1: only `import numpy as np`
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import keyword
+import math
+import re
+import tokenize
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+# NumPy functions: each is pure arithmetic on arrays, takes no callable, touches no file.
+NP_FUNCTIONS = frozenset("""
+    abs absolute add all any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh
+    argmax argmin argsort array atleast_1d broadcast_to ceil clip concatenate copysign cos
+    cosh cumprod cumsum diag diagonal divide dot einsum empty empty_like equal exp exp2
+    expand_dims expm1 eye fabs flip floor floor_divide full full_like greater
+    greater_equal hypot identity inner isfinite isinf isnan less less_equal log log10
+    log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul max maximum
+    mean min minimum mod moveaxis multiply negative not_equal ones ones_like outer pad
+    positive power prod put_along_axis ravel reciprocal remainder repeat reshape roll
+    rint round sign sin sinh sort split sqrt square squeeze stack subtract sum swapaxes
+    take take_along_axis tan tanh tensordot tile trace transpose tril triu true_divide
+    trunc vdot where zeros zeros_like
+    add.accumulate add.at add.reduce add.reduceat maximum.accumulate maximum.reduce
+    minimum.accumulate minimum.reduce multiply.accumulate multiply.reduce linalg.qr
+    """.split())
+
+NP_CONSTANTS = frozenset({"e", "euler_gamma", "inf", "nan", "newaxis", "pi"})
+
+# Of arrays, of the generator that `init` and `draw` receive, and `append` of a list.
+METHODS = frozenset("""
+    all any append argmax argmin argsort astype clip copy cumprod cumsum diagonal dot fill
+    max mean min prod ravel repeat reshape sort squeeze standard_normal random sum
+    swapaxes take trace transpose
+    """.split())
+
+ATTRIBUTES = frozenset({"T", "dtype", "ndim", "shape", "size"})
+
+BUILTINS = frozenset({"enumerate", "len", "range", "reversed", "zip"})
+
+KEYWORDS = frozenset("""
+    axis axis1 axis2 axes constant_values dtype k keepdims kind initial mode out where
+    """.split())
+
+# Strings that choose a variant, by keyword; a dict key is checked by KEY instead.
+OPTIONS = {
+    "kind": frozenset({"stable"}),
+    "mode": frozenset({"constant", "reduced", "complete"}),
+}
+
+ERRSTATE = frozenset({"all", "divide", "invalid", "over", "under"})
+
+OPERATORS = (
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.FloorDiv,
+    ast.Mod,
+    ast.Pow,
+    ast.MatMult,
+    ast.BitAnd,
+    ast.BitOr,
+    ast.BitXor,
+)
+COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+UNARY = (ast.USub, ast.UAdd, ast.Invert, ast.Not)
+
+LARGEST_INTEGER = 2**63 - 1  # what an array index or a size can hold
+RANGE_BITS = 24  # up to 16 million steps that the text itself fixes
+EXPONENT_BITS = 11  # up to 2,047
+MOST_BITS = 4096  # of a number that Python itself computes
+LONGEST_NAME = 160  # 64 from the .net, spelt-out Greek, prefixes and numbers
+LONGEST_KEY = 2000
+MOST_LINES = 200_000
+LONGEST_LINE = 20_000
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+# Parameter paths, names of inputs and outputs: `h[3].attention.q.dense.W`
+KEY = re.compile(r"[A-Za-z\u0391-\u03c9][A-Za-z0-9_\u0391-\u03c9.\[\]]*\Z")
+PATH_PIECE = re.compile(r"[A-Za-z0-9_\u0391-\u03c9.\[\]]*\Z")
+# A size as text in PARAMETERS: `D`, `2 * D`, `D / 2 + 1`
+SIZE = re.compile(r"[A-Za-z0-9_\u0391-\u03c9 +*/()-]+\Z")
+EINSUM = re.compile(r"[A-Za-z]*(,[A-Za-z]*)*->[A-Za-z]*\Z")
+CODING = re.compile(r"[ \t\f]*#.*?coding[:=]")
+
+FORBIDDEN_NAMES = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"np", "numpy"}
+# Marks of writing direction, zero-width letters and other format characters: an editor
+# may show another text than the one that runs.
+INVISIBLE = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class GuardError(Exception):
+    """An emitted module holds something that no network needs: a bug or an attack."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(f"line {line}: {what}")
+        self.line = line
+        self.what = what
+
+
+def check(source: str) -> ast.Module:
+    """Return the tree of `source`, ready to be compiled; raise `GuardError` otherwise."""
+    check_text(source)
+    try:
+        tree = ast.parse(source)
+        Guard().module(tree)
+    except SyntaxError as error:
+        raise GuardError(error.lineno or 1, f"not Python: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise GuardError(1, "nested too deeply") from None
+    except ValueError as error:
+        raise GuardError(1, f"not Python: {error}") from None
+    return tree
+
+
+def check_text(source: str) -> None:
+    """Refuse text that an editor, a file or Python could read in different ways."""
+    if source.count("\n") > MOST_LINES:
+        raise GuardError(MOST_LINES, f"more than {MOST_LINES:,} lines")
+    for bad, what in ((CONTROL, "control"), (INVISIBLE, "invisible or directional")):
+        if found := bad.search(source):
+            line = source.count("\n", 0, found.start()) + 1
+            raise GuardError(line, f"{what} character U+{ord(found[0]):04X}")
+    lines = source.split("\n")
+    for number, text in enumerate(lines[:2], 1):
+        if CODING.match(text):
+            raise GuardError(number, "a coding declaration")
+    if max(map(len, lines)) > LONGEST_LINE:
+        number = next(n for n, text in enumerate(lines, 1) if len(text) > LONGEST_LINE)
+        raise GuardError(number, f"longer than {LONGEST_LINE:,} characters")
+    if not source.isascii():
+        check_letters(source)
+
+
+def check_letters(source: str) -> None:
+    """Refuse identifiers beyond ASCII: Python folds them (NFKC), so 𝐨𝐬 would be os."""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
+                if not token.string.isascii():
+                    raise GuardError(token.start[0], "a name beyond ASCII")
+            elif token.type == tokenize.ERRORTOKEN and not token.string.isascii():
+                raise GuardError(token.start[0], "a letter beyond ASCII")
+    except tokenize.TokenError as error:
+        raise GuardError(error.args[1][0], f"not Python: {error.args[0]}") from None
+    except SyntaxError as error:
+        raise GuardError(error.lineno or 1, f"not Python: {error.msg}") from None
+
+
+def refuse(node: ast.AST, what: str) -> NoReturn:
+    """Raise `GuardError` at the line of `node`."""
+    raise GuardError(getattr(node, "lineno", 1), what)
+
+
+def name_of(node: ast.AST) -> str:
+    """What a node type is called in a message: `Lambda` reads as it stands in ast."""
+    return type(node).__name__
+
+
+class Guard:
+    """One walk over one module. Names are known by the time they are used."""
+
+    def __init__(self) -> None:
+        self.numpy = False  # whether the import was seen
+        self.constants: set[str] = set()  # of the module
+        self.functions: set[str] = set()  # defined above: so nothing recurs
+        self.local: set[str] = set()  # of the function at hand
+        self.indices: set[str] = set()  # those that a loop over a range counts
+        self.bits: dict[str, float] = {}  # names of plain numbers: how long they can be
+        self.expressions: dict[type[ast.AST], Callable[..., None]] = {
+            ast.Name: self.name,
+            ast.Constant: self.constant,
+            ast.BinOp: self.binary,
+            ast.UnaryOp: self.unary,
+            ast.Compare: self.compare,
+            ast.BoolOp: self.boolean,
+            ast.Call: self.call,
+            ast.Attribute: self.attribute,
+            ast.Subscript: self.subscript,
+            ast.Tuple: self.sequence,
+            ast.List: self.sequence,
+            ast.Dict: self.dictionary,
+        }
+        self.statements: dict[type[ast.AST], Callable[..., None]] = {
+            ast.Assign: self.assign,
+            ast.AugAssign: self.augmented,
+            ast.Return: self.return_,
+            ast.For: self.for_,
+            ast.With: self.with_,
+            ast.Expr: self.bare,
+        }
+
+    # -- the module -------------------------------------------------------------------
+
+    def module(self, tree: ast.Module) -> None:
+        """A docstring, the import, constants, functions."""
+        for statement in after_docstring(tree.body):
+            match statement:
+                case ast.Import(names=[ast.alias(name="numpy", asname="np")]):
+                    if self.numpy:
+                        refuse(statement, "numpy is imported twice")
+                    self.numpy = True
+                case ast.Import() | ast.ImportFrom():
+                    refuse(statement, "only `import numpy as np`")
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    self.define(statement, name)
+                    self.literal(value)
+                    self.constants.add(name)
+                    self.measure(name, value)
+                case ast.FunctionDef(name=name):
+                    self.define(statement, name)
+                    self.function(statement)
+                    self.functions.add(name)
+                case _:
+                    refuse(statement, f"{name_of(statement)} beside the functions")
+
+    def define(self, node: ast.AST, name: str) -> None:
+        """A name of the module is given once: nothing is quietly replaced."""
+        self.new_name(node, name)
+        if name in self.constants or name in self.functions:
+            refuse(node, f"`{name}` is defined twice")
+
+    def literal(self, node: ast.expr, text: bool = False) -> None:
+        """The value of a module's constant: numbers, tuples, dicts by path."""
+        match node:
+            case ast.Constant(value=str(value)):
+                if not text or not SIZE.match(value) or len(value) > LONGEST_KEY:
+                    refuse(node, "a string that is no size")
+            case ast.Constant():
+                self.number(node)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+                self.literal(operand)
+            case ast.Tuple(elts=items):
+                for item in items:
+                    self.literal(item, text)
+            case ast.Dict(keys=keys, values=values):
+                for key, item in zip(keys, values, strict=True):
+                    self.key(key, node)
+                    self.literal(item, True)
+            case ast.Attribute():
+                self.attribute(node)
+            case _:
+                refuse(node, f"{name_of(node)} in a constant of the module")
+
+    def function(self, node: ast.FunctionDef) -> None:
+        """One function: plain arguments, statements from the table."""
+        if node.decorator_list:
+            refuse(node, "a decorator")
+        if node.returns or node.type_comment or getattr(node, "type_params", None):
+            refuse(node, "an annotation")
+        arguments = node.args
+        if arguments.vararg or arguments.kwarg:
+            refuse(node, "a starred argument")
+        if arguments.posonlyargs or arguments.kwonlyargs or arguments.kw_defaults:
+            refuse(node, "an argument that is not plain")
+        for default in arguments.defaults:
+            match default:
+                case ast.Constant(value=bool() | int() | float() | None):
+                    self.number(default)
+                case _:
+                    refuse(default, "a default that is not a number")
+        self.local, self.indices = set(), set()
+        self.bits = {
+            name: self.bits[name] for name in self.constants if name in self.bits
+        }
+        for argument in arguments.args:
+            if argument.annotation or argument.type_comment:
+                refuse(argument, "an annotation")
+            self.new_name(argument, argument.arg)
+            self.local.add(argument.arg)
+            self.bits.pop(argument.arg, None)
+        self.block(after_docstring(node.body))
+
+    # -- statements -------------------------------------------------------------------
+
+    def block(self, statements: Iterable[ast.stmt]) -> None:
+        for statement in statements:
+            handler = self.statements.get(type(statement))
+            if handler is None:
+                refuse(statement, f"{name_of(statement)} in a function")
+            handler(statement)
+
+    def assign(self, node: ast.Assign) -> None:
+        if len(node.targets) != 1 or node.type_comment:
+            refuse(node, "a chain of assignments")
+        self.expression(node.value)
+        target = node.targets[0]
+        self.target(target)
+        if isinstance(target, ast.Name):
+            self.measure(target.id, node.value)
+
+    def augmented(self, node: ast.AugAssign) -> None:
+        if not isinstance(node.op, OPERATORS):
+            refuse(node, f"the operator {name_of(node.op)}")
+        self.expression(node.value)
+        match node.target:
+            case ast.Name(id=name):
+                if name not in self.local:
+                    refuse(node, f"`{name}` is not defined here")
+                self.measure(name, ast.BinOp(node.target, node.op, node.value), node)
+            case target:
+                self.target(target)
+
+    def target(self, node: ast.expr) -> None:
+        """A name, a tuple of names, or an entry of a local array or dict."""
+        match node:
+            case ast.Name(id=name):
+                self.new_name(node, name)
+                self.local.add(name)
+                self.indices.discard(name)
+                self.bits.pop(name, None)
+            case ast.Tuple(elts=items):
+                for item in items:
+                    if not isinstance(item, ast.Name | ast.Tuple):
+                        refuse(item, f"{name_of(item)} as a target in a tuple")
+                    self.target(item)
+            case ast.Subscript(
+                value=ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name))
+            ):
+                if name not in self.local:
+                    refuse(
+                        node, f"an entry of `{name}` is set from outside its function"
+                    )
+                self.expression(node.value)
+                self.index(node.slice)
+            case _:
+                refuse(node, f"{name_of(node)} as a target")
+
+    def return_(self, node: ast.Return) -> None:
+        if node.value is None:
+            refuse(node, "an empty return")
+        self.expression(node.value)
+
+    def for_(self, node: ast.For) -> None:
+        """A loop over a range or over arrays at hand; it always ends."""
+        if node.orelse or node.type_comment:
+            refuse(node, "an else of a loop")
+        if not isinstance(node.iter, ast.Call | ast.Name):
+            refuse(node.iter, f"a loop over {name_of(node.iter)}")
+        self.expression(node.iter)
+        if not isinstance(node.target, ast.Name | ast.Tuple):
+            refuse(node.target, f"{name_of(node.target)} as a loop's variable")
+        self.target(node.target)
+        match node.iter, node.target:
+            case (
+                ast.Call(func=ast.Name(id="range"))
+                | ast.Call(
+                    func=ast.Name(id="reversed"),
+                    args=[ast.Call(func=ast.Name(id="range"))],
+                ),
+                ast.Name(id=name),
+            ) | (
+                ast.Call(func=ast.Name(id="enumerate")),
+                ast.Tuple(elts=[ast.Name(id=name), *_]),
+            ):
+                self.indices.add(name)
+        self.block(node.body)
+
+    def with_(self, node: ast.With) -> None:
+        """`with np.errstate(over="ignore"):` and no other."""
+        match node.items:
+            case [
+                ast.withitem(
+                    context_expr=ast.Call(
+                        func=ast.Attribute(value=ast.Name(id="np"), attr="errstate"),
+                        args=[],
+                        keywords=keywords,
+                    ),
+                    optional_vars=None,
+                )
+            ] if not node.type_comment:
+                for word in keywords:
+                    match word:
+                        case ast.keyword(
+                            arg=str(arg), value=ast.Constant(value="ignore")
+                        ):
+                            if arg not in ERRSTATE:
+                                refuse(node, f"errstate({arg}=…)")
+                        case _:
+                            refuse(node, "an errstate that does more than ignore")
+            case _:
+                refuse(node, "a with that is not np.errstate")
+        self.block(node.body)
+
+    def bare(self, node: ast.Expr) -> None:
+        """A call for its effect: `np.add.at(…)`, `layers.append(…)`, `np.exp(z, out=e)`."""
+        if not isinstance(node.value, ast.Call):
+            refuse(node, f"{name_of(node.value)} as a statement")
+        self.call(node.value)
+
+    # -- names ------------------------------------------------------------------------
+
+    def new_name(self, node: ast.AST, name: str) -> None:
+        """A name that the module may define."""
+        if len(name) > LONGEST_NAME:
+            refuse(node, "a name that is too long")
+        if not NAME.match(name):
+            refuse(node, f"the name `{name}`")
+        if name in FORBIDDEN_NAMES:
+            refuse(node, f"`{name}` is rebound")
+
+    def known(self, node: ast.AST, name: str) -> None:
+        if name not in self.local and name not in self.constants:
+            refuse(node, f"`{name}` is not defined here")
+
+    def name(self, node: ast.Name) -> None:
+        self.known(node, node.id)
+
+    # -- expressions ------------------------------------------------------------------
+
+    def expression(self, node: ast.expr) -> None:
+        handler = self.expressions.get(type(node))
+        if handler is None:
+            refuse(node, name_of(node))
+        handler(node)
+
+    def constant(self, node: ast.Constant) -> None:
+        self.number(node)
+
+    def number(self, node: ast.Constant) -> None:
+        """A bounded number, True, False, None. Strings are admitted by place alone."""
+        match node.value:
+            case bool() | None:
+                pass
+            case int(value):
+                if abs(value) > LARGEST_INTEGER:
+                    refuse(node, "an integer beyond 64 bits")
+            case float(value):
+                if value - value != 0:
+                    refuse(node, "a number that is not finite (np.inf is)")
+            case value if value is Ellipsis:
+                refuse(node, "... outside an index")
+            case value:
+                refuse(node, f"a constant of type {type(value).__name__}")
+
+    def binary(self, node: ast.BinOp) -> None:
+        if not isinstance(node.op, OPERATORS):
+            refuse(node, f"the operator {name_of(node.op)}")
+        self.operand(node.left)
+        self.operand(node.right)
+        if isinstance(node.op, ast.Pow):
+            self.power(node)
+
+    def operand(self, node: ast.expr) -> None:
+        """What stands beside an operator: never a sequence, which `*` would repeat."""
+        if isinstance(node, ast.Tuple | ast.List | ast.Dict):
+            refuse(node, f"{name_of(node)} as an operand")
+        self.expression(node)
+
+    def power(self, node: ast.BinOp) -> None:
+        """Powers of plain numbers grow without bound, 9 ** 9 ** 9; of arrays they don't."""
+        bits = self.length(node)
+        if bits is not None and bits > MOST_BITS:
+            refuse(node, "a power of plain numbers that is too long")
+        exponent = self.length(node.right)
+        if exponent is not None and exponent > EXPONENT_BITS:
+            refuse(node, "an exponent that is too large")
+
+    def length(self, node: ast.expr) -> float | None:
+        """At most how many bits a plain number has; None for anything else."""
+        match node:
+            case ast.Constant(value=int() | float() as value):
+                return math.log2(abs(value) + 1)
+            case ast.Name(id=name):
+                return self.bits.get(name)
+            case ast.UnaryOp(operand=operand):
+                return self.length(operand)
+            case ast.BinOp(left=left, op=op, right=right):
+                a, b = self.length(left), self.length(right)
+                if a is None or b is None:
+                    return None
+                if isinstance(op, ast.Pow):
+                    return (a + 1) * 2 ** min(b, 64.0)
+                return a + b + 1
+        return None
+
+    def measure(self, name: str, value: ast.expr, node: ast.AST | None = None) -> None:
+        """Remember how long the number `name` can be."""
+        bits = self.length(value)
+        if bits is None:
+            self.bits.pop(name, None)
+        elif bits > MOST_BITS:
+            refuse(node or value, "arithmetic of plain numbers that grows too long")
+        else:
+            self.bits[name] = bits
+
+    def unary(self, node: ast.UnaryOp) -> None:
+        if not isinstance(node.op, UNARY):
+            refuse(node, f"the operator {name_of(node.op)}")
+        self.operand(node.operand)
+
+    def compare(self, node: ast.Compare) -> None:
+        if len(node.ops) != 1 or not isinstance(node.ops[0], COMPARISONS):
+            refuse(node, "a comparison that is no plain one")
+        self.operand(node.left)
+        self.operand(node.comparators[0])
+
+    def boolean(self, node: ast.BoolOp) -> None:
+        for value in node.values:
+            self.operand(value)
+
+    def attribute(self, node: ast.Attribute) -> None:
+        """A constant of NumPy, or a plain property of an array: read, never called here."""
+        if not isinstance(node.ctx, ast.Load):
+            refuse(node, "an attribute is set")
+        path = numpy_path(node)
+        if path is not None:
+            if path not in NP_CONSTANTS:
+                refuse(node, f"np.{path} as a value")
+            self.need_numpy(node)
+        elif node.attr in ATTRIBUTES:
+            self.operand(node.value)
+        else:
+            refuse(node, f"the attribute .{node.attr}")
+
+    def need_numpy(self, node: ast.AST) -> None:
+        if not self.numpy:
+            refuse(node, "np before its import")
+
+    def call(self, node: ast.Call) -> None:
+        match node.func:
+            case ast.Attribute() as function:
+                path = numpy_path(function)
+                if path is None:
+                    self.method(function)
+                elif path in NP_FUNCTIONS:
+                    self.need_numpy(node)
+                else:
+                    refuse(node, f"np.{path}")
+            case ast.Name(id=name):
+                path = None
+                self.plain_call(node, name)
+            case other:
+                refuse(node, f"a call of {name_of(other)}")
+        self.arguments(node, path == "einsum")
+
+    def method(self, node: ast.Attribute) -> None:
+        if node.attr not in METHODS:
+            refuse(node, f"the method .{node.attr}")
+        if isinstance(node.value, ast.Constant | ast.Tuple | ast.List | ast.Dict):
+            refuse(node, f"a method of {name_of(node.value)}")
+        self.expression(node.value)
+
+    def plain_call(self, node: ast.Call, name: str) -> None:
+        """A builtin of the table or a function that stands above."""
+        if name in self.local:
+            refuse(node, f"a call of the value `{name}`")
+        if name not in BUILTINS and name not in self.functions:
+            refuse(node, f"a call of `{name}`")
+        if name == "range":
+            for argument in node.args:
+                bits = self.length(argument)
+                if bits is not None and bits > RANGE_BITS:
+                    refuse(node, "a range that is too long")
+
+    def arguments(self, node: ast.Call, einsum: bool) -> None:
+        arguments = node.args
+        if einsum:
+            match arguments:
+                case [ast.Constant(value=str(pattern)), *rest] if EINSUM.match(pattern):
+                    arguments = rest
+                case _:
+                    refuse(node, "einsum without a plain pattern")
+        for argument in arguments:
+            self.expression(argument)
+        for word in node.keywords:
+            if word.arg is None or word.arg not in KEYWORDS:
+                refuse(node, f"the keyword {word.arg or '**'}")
+            match word.value:
+                case ast.Constant(value=str(option)):
+                    if option not in OPTIONS.get(word.arg, ()):
+                        refuse(node, f"{word.arg}={option!r}")
+                case value:
+                    self.expression(value)
+
+    def sequence(self, node: ast.Tuple | ast.List) -> None:
+        for item in node.elts:
+            self.expression(item)
+
+    def dictionary(self, node: ast.Dict) -> None:
+        for key, value in zip(node.keys, node.values, strict=True):
+            self.key(key, node)
+            self.expression(value)
+
+    # -- indices ----------------------------------------------------------------------
+
+    def subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.value, ast.Constant | ast.List | ast.Dict):
+            refuse(node, f"an entry of {name_of(node.value)}")
+        self.expression(node.value)
+        self.index(node.slice)
+
+    def index(self, node: ast.expr) -> None:
+        """Numbers, slices, arrays, None and `...`; or a path into a dict."""
+        match node:
+            case ast.Constant(value=str()) | ast.JoinedStr():
+                self.key(node, node)
+            case ast.Constant(value=value) if value is Ellipsis:
+                pass
+            case ast.Tuple(elts=items):
+                for item in items:
+                    if isinstance(item, ast.Tuple):
+                        refuse(item, "a tuple in a tuple of indices")
+                    if is_text(item):
+                        refuse(item, "a string among indices")
+                    self.index(item)
+            case ast.Slice(lower=lower, upper=upper, step=step):
+                for bound in (lower, upper, step):
+                    if bound is not None:
+                        self.expression(bound)
+            case _:
+                self.expression(node)
+
+    def key(self, node: ast.expr | None, parent: ast.AST) -> None:
+        """A path: `"h.dense.W"`, or with a loop's index `f"h[{i}].dense.W"`."""
+        match node:
+            case ast.Constant(value=str(text)):
+                if len(text) > LONGEST_KEY or not KEY.match(text):
+                    refuse(node, "a string that is no path")
+            case ast.JoinedStr(values=pieces):
+                for piece in pieces:
+                    self.piece(piece)
+            case _:
+                refuse(node or parent, "a key that is no path")
+
+    def piece(self, node: ast.expr) -> None:
+        match node:
+            case ast.Constant(value=str(text)) if PATH_PIECE.match(text):
+                pass
+            case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
+                match value:
+                    case ast.Name(id=name) if name in self.indices:
+                        pass
+                    case ast.BinOp(
+                        left=ast.Name(id=name),
+                        op=ast.Add() | ast.Sub(),
+                        right=ast.Constant(value=int()),
+                    ) if (
+                        name in self.indices
+                    ):
+                        pass
+                    case _:
+                        refuse(node, "an f-string with more than a loop's index")
+            case _:
+                refuse(node, "an f-string that is no path")
+
+
+def after_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements after the docstring, which may say anything: it is never read."""
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            return rest
+    return body
+
+
+def numpy_path(node: ast.Attribute) -> str | None:
+    """`linalg.qr` of `np.linalg.qr`; None where the chain does not start at np."""
+    path = [node.attr]
+    value = node.value
+    while isinstance(value, ast.Attribute):
+        path.append(value.attr)
+        value = value.value
+    if isinstance(value, ast.Name) and value.id == "np":
+        return ".".join(reversed(path))
+    return None
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether it is a string, of either kind."""
+    match node:
+        case ast.Constant(value=str()) | ast.JoinedStr():
+            return True
+    return False
