@@ -67,7 +67,7 @@ def forward(params, x, digit):
         layers.append((h, y, W))
         h = h + y
     for i in range(2):
-        W = params[f"h[{i + 1}].dense.W"]
+        W = params[f"θ[{i + 1}].dense.W"]  # ∂
     shifted = h - h.max(axis=-1, keepdims=True)
     e = np.exp(shifted)
     total = e.sum(axis=1, keepdims=True)
@@ -210,6 +210,7 @@ HOSTILE = {
     "f-string-format": module("for i in range(2):\n    y = params[f'{i:>9999999}']\nreturn y"),
     "f-string-conversion": module("for i in range(2):\n    y = params[f'{i!r}']\nreturn y"),
     "f-string-value": module("for i in range(2):\n    y = f'{i}'\nreturn y"),
+    "f-string-folded-name": module("for i in range(2):\n    y = params[f'{𝐢}']\nreturn y"),
     "f-string-array": module("return params[f'h[{x}].W']"),
     "key-with-line-end": module("return params['a\\nb']"),
     "key-with-quote": module("return params['a\"b']"),
@@ -267,7 +268,7 @@ HOSTILE = {
     "set-array-attribute": module("x.shape = (3,)\nreturn x"),
     "set-shape-in-tuple": module("y, x.shape = x\nreturn x"),
     "defined-twice": "def f(x):\n    return x\n\n\ndef f(x):\n    return -x\n",
-    "set-module-entry": "PARAMETERS = {\"W\": (3,)}\n\n\ndef f(x):\n    PARAMETERS[\"W\"] = x\n    return x\n",
+    "set-module-entry": "P = {'W': (3,)}\n\n\ndef f(x):\n    P['W'] = x\n    return x\n",
     # without end
     "power-tower": module("return 9**9**9"),
     "power-tower-grouped": module("return (9**9) ** (9**9)"),
@@ -402,4 +403,4 @@ def test_guard_takes_at_most_57_ms_for_1000_lines() -> None:
         return time.process_time() - start
 
     best = min(seconds() for _ in range(5))
-    assert best * 1000 / text.count("\n") <= 0.057
+    assert best * 1e6 / text.count("\n") <= 57

@@ -21,11 +21,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-import io
 import keyword
 import math
 import re
-import tokenize
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
@@ -100,6 +98,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 # Parameter paths, names of inputs and outputs: `h[3].attention.q.dense.W`
 KEY = re.compile(r"[A-Za-z\u0391-\u03c9][A-Za-z0-9_\u0391-\u03c9.\[\]]*\Z")
 PATH_PIECE = re.compile(r"[A-Za-z0-9_\u0391-\u03c9.\[\]]*\Z")
+FOLDED = re.compile(r"[\x20-\x7e\u0391-\u03c9]*\Z")  # NFKC leaves all of these alone
 # A size as text in PARAMETERS: `D`, `2 * D`, `D / 2 + 1`
 SIZE = re.compile(r"[A-Za-z0-9_\u0391-\u03c9 +*/()-]+\Z")
 EINSUM = re.compile(r"[A-Za-z]*(,[A-Za-z]*)*->[A-Za-z]*\Z")
@@ -129,7 +128,7 @@ def check(source: str) -> ast.Module:
     check_text(source)
     try:
         tree = ast.parse(source)
-        Guard().module(tree)
+        Guard(source).module(tree)
     except SyntaxError as error:
         raise GuardError(error.lineno or 1, f"not Python: {error.msg}") from None
     except (RecursionError, MemoryError):
@@ -154,23 +153,6 @@ def check_text(source: str) -> None:
     if max(map(len, lines)) > LONGEST_LINE:
         number = next(n for n, text in enumerate(lines, 1) if len(text) > LONGEST_LINE)
         raise GuardError(number, f"longer than {LONGEST_LINE:,} characters")
-    if not source.isascii():
-        check_letters(source)
-
-
-def check_letters(source: str) -> None:
-    """Refuse identifiers beyond ASCII: Python folds them (NFKC), so 𝐨𝐬 would be os."""
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
-                if not token.string.isascii():
-                    raise GuardError(token.start[0], "a name beyond ASCII")
-            elif token.type == tokenize.ERRORTOKEN and not token.string.isascii():
-                raise GuardError(token.start[0], "a letter beyond ASCII")
-    except tokenize.TokenError as error:
-        raise GuardError(error.args[1][0], f"not Python: {error.args[0]}") from None
-    except SyntaxError as error:
-        raise GuardError(error.lineno or 1, f"not Python: {error.msg}") from None
 
 
 def refuse(node: ast.AST, what: str) -> NoReturn:
@@ -186,7 +168,13 @@ def name_of(node: ast.AST) -> str:
 class Guard:
     """One walk over one module. Names are known by the time they are used."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        # Lines with letters beyond ASCII, in bytes; the strings in them are blanked.
+        self.beyond = {
+            number: bytearray(line, "utf-8")
+            for number, line in enumerate(source.split("\n"), 1)
+            if not line.isascii()
+        }
         self.numpy = False  # whether the import was seen
         self.constants: set[str] = set()  # of the module
         self.functions: set[str] = set()  # defined above: so nothing recurs
@@ -220,7 +208,7 @@ class Guard:
 
     def module(self, tree: ast.Module) -> None:
         """A docstring, the import, constants, functions."""
-        for statement in after_docstring(tree.body):
+        for statement in self.after_docstring(tree.body):
             match statement:
                 case ast.Import(names=[ast.alias(name="numpy", asname="np")]):
                     if self.numpy:
@@ -239,6 +227,34 @@ class Guard:
                     self.functions.add(name)
                 case _:
                     refuse(statement, f"{name_of(statement)} beside the functions")
+        for number, line in self.beyond.items():
+            if not line.split(b"#")[0].isascii():
+                raise GuardError(number, "a letter beyond ASCII in code")
+
+    def after_docstring(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements after the docstring, which may say anything: it is never read."""
+        match body:
+            case [ast.Expr(value=ast.Constant(value=str()) as text), *rest]:
+                self.blank(text)
+                return rest
+        return body
+
+    def blank(self, node: ast.Constant | ast.JoinedStr) -> None:
+        """An admitted string may hold any letter; what remains of its lines is code.
+
+        Python folds names to ASCII before they reach the tree (NFKC: 𝐨𝐬 is os), so the
+        tree can't tell what stood in the text.
+        """
+        if not self.beyond or node.end_lineno is None or node.end_col_offset is None:
+            return
+        for number in range(node.lineno, node.end_lineno + 1):
+            if line := self.beyond.get(number):
+                start = node.col_offset if number == node.lineno else 0
+                end = node.end_col_offset if number == node.end_lineno else len(line)
+                text = line[start:end].decode()
+                if isinstance(node, ast.JoinedStr) and not FOLDED.match(text):
+                    refuse(node, "a letter beyond ASCII among the names of an f-string")
+                line[start:end] = b" " * (end - start)
 
     def define(self, node: ast.AST, name: str) -> None:
         """A name of the module is given once: nothing is quietly replaced."""
@@ -252,6 +268,7 @@ class Guard:
             case ast.Constant(value=str(value)):
                 if not text or not SIZE.match(value) or len(value) > LONGEST_KEY:
                     refuse(node, "a string that is no size")
+                self.blank(node)
             case ast.Constant():
                 self.number(node)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
@@ -295,7 +312,7 @@ class Guard:
             self.new_name(argument, argument.arg)
             self.local.add(argument.arg)
             self.bits.pop(argument.arg, None)
-        self.block(after_docstring(node.body))
+        self.block(self.after_docstring(node.body))
 
     # -- statements -------------------------------------------------------------------
 
@@ -643,7 +660,9 @@ class Guard:
             case ast.Constant(value=str(text)):
                 if len(text) > LONGEST_KEY or not KEY.match(text):
                     refuse(node, "a string that is no path")
+                self.blank(node)
             case ast.JoinedStr(values=pieces):
+                self.blank(node)
                 for piece in pieces:
                     self.piece(piece)
             case _:
@@ -669,14 +688,6 @@ class Guard:
                         refuse(node, "an f-string with more than a loop's index")
             case _:
                 refuse(node, "an f-string that is no path")
-
-
-def after_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements after the docstring, which may say anything: it is never read."""
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return rest
-    return body
 
 
 def numpy_path(node: ast.Attribute) -> str | None:
