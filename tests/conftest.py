@@ -1,0 +1,96 @@
+"""What all tests share: goldens, markers, and the rule that nothing is skipped in silence."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Reasons for which a test may be skipped although every extra is installed: the material
+# is not part of the project, or far too large for it. `--strict-skips` fails on any other.
+ALLOWED_SKIPS = re.compile(r"needs (\.\./shared|torch|jax)\b")
+
+Golden = Callable[[Path, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the goldens; never in CI"
+    )
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        help="fail where a test is skipped for a reason that is not allowed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: seconds long; scripts and wheels")
+    config.pluginmanager.register(Skips(), "gradc-skips")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether goldens are to be written."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def golden(update_golden: bool) -> Golden:
+    """Compare text with the file that holds what it should be, and print the difference."""
+
+    def compare(path: Path, text: str) -> None:
+        if update_golden:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        if not path.exists():
+            pytest.fail(f"{path} is missing; pytest --update-golden writes it")
+        expected = path.read_bytes().decode("utf-8")
+        if text != expected:
+            difference = difflib.unified_diff(
+                expected.splitlines(), text.splitlines(), str(path), "now", lineterm=""
+            )
+            pytest.fail("\n".join(difference), pytrace=False)
+
+    return compare
+
+
+class Skips:
+    """Collects why tests were skipped, in all workers, and judges at the end."""
+
+    def __init__(self) -> None:
+        self.unexpected: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self.note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.note(report)
+
+    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        match report.longrepr:
+            case (_, _, str(reason)):
+                pass
+            case _:
+                reason = str(getattr(report, "wasxfail", report.longrepr))
+        if not ALLOWED_SKIPS.search(reason):
+            self.unexpected.append(f"{report.nodeid}: {reason}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        strict = session.config.getoption("--strict-skips")
+        if strict and self.unexpected and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
+        if config.getoption("--strict-skips"):
+            for line in self.unexpected:
+                terminalreporter.write_line(f"skipped without leave: {line}", red=True)
