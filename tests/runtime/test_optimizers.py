@@ -1,0 +1,104 @@
+"""Optimisers against PyTorch: committed golden vectors, and live where torch is at hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from gradc.optimizers import RULES, Optimizer, clip_norm, clip_value
+
+from write_optimizer_golden import CASES, GOLDEN, KEPT, start_and_gradients, torch_run
+
+
+def run(case: str) -> np.ndarray:
+    rule, arguments, norm, value = CASES[case]
+    theta, gradients = start_and_gradients()
+    optimizer = Optimizer(rule, arguments, theta)
+    kept = []
+    for step, gradient in enumerate(gradients, 1):
+        if norm is not None:
+            clip_norm(gradient, norm)
+        if value is not None:
+            clip_value(gradient, value)
+        optimizer.step(gradient)
+        if step in KEPT:
+            kept.append(theta.copy())
+    return np.array(kept)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case: str) -> None:
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(run(case), golden[case], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_torch(case: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    np.testing.assert_allclose(run(case), torch_run(case), rtol=1e-9, atol=1e-12)
+
+
+def test_every_rule_has_a_golden_vector() -> None:
+    assert {rule for rule, *_ in CASES.values()} == set(RULES)
+    with np.load(GOLDEN) as golden:
+        assert set(golden) == set(CASES)
+
+
+def test_the_gradients_span_four_decades() -> None:
+    sizes = np.abs(start_and_gradients()[1])
+    assert np.quantile(sizes, 0.95) / np.quantile(sizes, 0.05) > 1e3
+    assert sizes.max() / sizes.min() > 1e4
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_keeps_dtype_and_memory(name: str) -> None:
+    theta = np.ones(5, np.float32)
+    optimizer = Optimizer(name, {"decay": 0.1}, theta)
+    for _ in range(3):
+        optimizer.step(np.full(5, 0.5, np.float32))
+    assert (theta < 1).all() and theta.dtype == np.float32
+    assert all(slot.dtype == np.float32 for slot in optimizer.slots.values())
+    assert optimizer.steps == 3
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_state_written_back_resumes_to_the_bit(name: str) -> None:
+    theta, gradients = start_and_gradients()
+    optimizer = Optimizer(name, {}, theta)
+    for gradient in gradients[:20]:
+        optimizer.step(gradient.copy())
+    middle = theta.copy(), {k: v.copy() for k, v in optimizer.slots.items()}
+    for gradient in gradients[20:40]:
+        optimizer.step(gradient.copy())
+    again = Optimizer(name, {}, middle[0])
+    for slot, values in middle[1].items():
+        again.slots[slot][...] = values
+    again.steps = 20
+    for gradient in gradients[20:40]:
+        again.step(gradient.copy())
+    assert np.array_equal(again.theta, theta)
+
+
+def test_a_schedule_gives_the_rate() -> None:
+    theta = np.zeros(2)
+    optimizer = Optimizer("sgd", {"lr": 1.0}, theta)
+    optimizer.step(np.ones(2), lr=0.25)
+    assert list(theta) == [-0.25, -0.25]
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="no optimiser 'adm'; there are sgd"):
+        Optimizer("adm", {}, np.zeros(1))
+    with pytest.raises(ValueError, match="sgd has no argument 'beta1'; it has lr"):
+        Optimizer("sgd", {"beta1": 0.5}, np.zeros(1))
+
+
+def test_clip_leaves_small_gradients_alone() -> None:
+    nabla = np.array([3.0, 4.0])
+    clip_norm(nabla, 5.1)
+    assert list(nabla) == [3, 4]
+    clip_norm(nabla, 1.0)
+    assert math.hypot(*nabla) == pytest.approx(1 / (1 + 2e-7), rel=1e-12)
+    clip_value(nabla, 0.7)
+    assert nabla[1] == 0.7 and nabla[0] == pytest.approx(0.6)
