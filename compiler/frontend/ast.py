@@ -5,9 +5,9 @@ which takes no part in equality, so that two texts that differ only in layout ha
 trees.
 
 **Depth.** A tree is never deep: long runs of one level of precedence are flat (`Chain`,
-`Pipe`, `If` is limited), and what nests (brackets, calls, signs, powers, indexing, `if`) may do so
-at most 64 times (`parser.Limits.nesting`). A walk by recursion over one statement is
-therefore safe; over a chain iterate:
+`Pipe`), brackets nest at most 64 times and trees are at most 192 high (`Limits.nesting`,
+and three times that). A walk by recursion over one expression is therefore safe; over a
+chain iterate:
 
     value = lower(chain.operands[0])
     for symbol, span, operand in chain.steps():
@@ -48,7 +48,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Expr(Node):
-    """An expression."""
+    """An expression; `depth` is the height of its tree."""
+
+    depth: int = field(default=1, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,9 @@ class Parameter:
             return f"{self.name}, …"
         if self.form == "sizes":
             return "letter = size, …"
-        return f"{self.name} = {self.default}" if self.default else self.name
+        if self.default is None:
+            return self.name
+        return f"{self.name} = {self.default or '…'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,8 @@ class Primitive:
 
     @property
     def text(self) -> str:
-        """The signature as the messages show it: `pool2d(x, k, stride = k)`."""
-        shown = ", ".join(
-            parameter.text
-            for parameter in self.parameters
-            if parameter.default != "" or parameter.form == "sizes"
-        )
+        """The signature as the messages show it: `split(x, n, axis = -1)`."""
+        shown = ", ".join(parameter.text for parameter in self.parameters)
         return f"{self.name}({shown})"
 
     def parameter(self, name: str) -> Parameter | None:

@@ -1,0 +1,289 @@
+"""Tokens to AST, and every syntax error to a diagnostic.
+
+In comes a `Source`, out comes an `ast.Program`, or a `CompileError` with up to ten
+diagnostics. The LALR tables are lark's, made once per process from `net.lark`; they are fed
+the tokens of `scan.py` one by one and call `build.py`. At an error `diagnose.py` finds out
+which mistake it is; then the broken statement is taken off the parser's stack and parsing
+goes on with the next one, so that one mistake hides no other.
+
+    >>> program = parse(Source.from_text("a.net", "h = relu(x @ W)"))
+    >>> program.statements[0].targets[0].name.text
+    'h'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Tree
+from lark.exceptions import UnexpectedToken
+from lark.lexer import Lexer, LexerState
+
+from ..errors import syntax
+from ..errors.form import Reporter
+from ..source import Source, Span
+from . import ast
+from .build import Build, Refused
+from .diagnose import Failure, diagnose
+from .scan import STATEMENT_WORDS, Limits, Scan, Word, scan_source
+
+__all__ = ["Limits", "grammar", "parse", "parse_scan"]
+
+
+# How lark names the lists of statements and settings that it is collecting.
+_LISTS = ("__start", "__block", "__train")
+
+
+class _NoLexer(Lexer):
+    """Lark need not make a lexer of the terminals: `scan.py` is the lexer."""
+
+    def __init__(self, lexer_conf: Any) -> None: ...
+
+    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Word]:
+        yield from ()
+
+
+@cache
+def grammar() -> Lark:
+    """Return the parser of `net.lark`, made at the first call (about 0.1 s)."""
+    text = Path(__file__).with_name("net.lark").read_text(encoding="utf-8")
+    return Lark(
+        text,
+        parser="lalr",
+        lexer=_NoLexer,
+        transformer=Build(),
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+    )
+
+
+def parse(
+    source: Source, limits: Limits | None = None, reporter: Reporter | None = None
+) -> ast.Program:
+    """Return the AST of a text; raise `CompileError` if it has syntax errors."""
+    limits = limits or Limits()
+    reporter = reporter or Reporter()
+    scan = scan_source(source, limits, reporter)
+    return parse_scan(scan, reporter)
+
+
+def parse_scan(scan: Scan, reporter: Reporter) -> ast.Program:
+    """Return the AST of a text that is scanned already."""
+    statements = _Run(scan, reporter).parse()
+    if not reporter.has_errors:
+        _check_separators(statements, scan.source, reporter)
+    reporter.errors.sort(key=lambda error: error.span.start if error.span else -1)
+    reporter.raise_if_errors()
+    docs, head = _docs(scan)
+    if docs:
+        statements = _with_docs(statements, docs)
+    span = Span(scan.source, 0, len(scan.source.text))
+    return ast.Program(scan.source, statements, head, span=span)
+
+
+class _Run:
+    """One run of the parser over one text."""
+
+    def __init__(self, scan: Scan, reporter: Reporter) -> None:
+        self.scan = scan
+        self.reporter = reporter
+        self.state = grammar().parse_interactive().parser_state
+
+    def parse(self) -> tuple[ast.Statement, ...]:
+        tokens = self.scan.tokens
+        feed = self.state.feed_token
+        i = 0
+        while i < len(tokens):
+            try:
+                while i < len(tokens):
+                    feed(tokens[i])
+                    i += 1
+            except (UnexpectedToken, Refused) as error:
+                i = self._recover(i, error)
+        try:
+            result = feed(self._end(), is_end=True)
+        except (UnexpectedToken, Refused) as error:
+            self._recover(i, error)
+            return ()
+        return tuple(result)
+
+    def _end(self) -> Word:
+        text = self.scan.source.text
+        last = self.scan.tokens[-1].line if self.scan.tokens else 1
+        return Word.at("$END", "", len(text), last or 1, self.scan.source)
+
+    def _recover(self, i: int, error: Exception) -> int:
+        """Report the error at token i, drop its statement, return where to go on."""
+        tokens = self.scan.tokens
+        stack = self.state.value_stack
+        bottom = _statement_bottom(stack)
+        start = _index_of(tokens, stack[bottom], i) if bottom < len(stack) else i
+        follow = self._next_statement(start, i)
+        first = tokens[start].span.start if start < len(tokens) else len(
+            self.scan.source.text
+        )
+        behind = (
+            tokens[follow].span.start
+            if follow < len(tokens)
+            else len(self.scan.source.text) + 1
+        )
+        if isinstance(error, Refused):
+            self.reporter.report(error.diagnostic)
+        elif not self.scan.is_spoiled(first, behind):
+            assert isinstance(error, UnexpectedToken)
+            expected = frozenset(error.expected)
+            failure = Failure(self.scan, start, i, expected, tuple(stack[bottom:]))
+            self.reporter.report(diagnose(failure))
+        del stack[bottom:]
+        del self.state.state_stack[bottom + 1 :]
+        return max(follow, start)
+
+    def _next_statement(self, start: int, error: int) -> int:
+        """The index of the token that begins the next statement of the same block."""
+        scan = self.scan
+        tokens = scan.tokens
+        block = scan.opener[start] if start < len(tokens) else -1
+        while block >= 0 and tokens[block].type != "LBRACE":
+            block = scan.opener[block]
+        i = error
+        while i > start + 1 and not scan.starts_line(i):
+            i -= 1
+        i = max(i, start + 1)
+        while i < len(tokens):
+            inside = scan.opener[i]
+            if block >= 0 and i == scan.closed.get(block):
+                return i
+            if inside == block:
+                previous = tokens[i - 1].type
+                fresh = scan.starts_line(i) or previous == "SEMICOLON"
+                if fresh and _looks_like_statement(tokens, i) and i > start:
+                    return i
+            elif inside in scan.closed and tokens[inside].type == "LBRACE" and inside > start:
+                i = scan.closed[inside]
+                continue
+            i += 1
+        return len(tokens)
+
+
+def _statement_bottom(stack: list[Any]) -> int:
+    """The height of the parser's stack below the statement that it was reading."""
+    for height in range(len(stack), 0, -1):
+        match stack[height - 1]:
+            case Tree(data=str(rule)) if rule.startswith(_LISTS):
+                return height
+            case Word(type="LBRACE" | "SEMICOLON"):
+                return height
+            case ast.Statement() | ast.Setting():
+                return height
+    return 0
+
+
+def _index_of(tokens: list[Word], item: Any, error: int) -> int:
+    """The index of the token with which a token or node on the stack begins."""
+    start = item.span.start
+    low, high = 0, min(error, len(tokens) - 1)
+    while low < high:
+        middle = (low + high) // 2
+        if tokens[middle].span.start < start:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _looks_like_statement(tokens: list[Word], i: int) -> bool:
+    kind = tokens[i].type
+    if kind in STATEMENT_WORDS:
+        return True
+    if kind != "NAME" or i + 1 >= len(tokens):
+        return False
+    return tokens[i + 1].type in ("EQUAL", "COLON", "COMMA", "LSQB", "NAME")
+
+
+# -------------------------------------------------------------------- after the parse
+
+
+def _blocks(statement: ast.Statement) -> Iterable[ast.Statement]:
+    match statement:
+        case ast.Function(short=False) | ast.Repeat() | ast.For():
+            return statement.body
+        case _:
+            return ()
+
+
+def _check_separators(
+    statements: tuple[ast.Statement, ...], source: Source, reporter: Reporter
+) -> None:
+    """Two statements on one line need `;`: the grammar does not see lines."""
+    pending: list[tuple[ast.Node, ...]] = [statements]
+    text = source.text
+    while pending:
+        nodes = pending.pop()
+        for before, node in zip(nodes, nodes[1:], strict=False):
+            start = before.span.end
+            between = text[start : node.span.start]
+            if "\n" not in between and ";" not in between:
+                reporter.report(syntax.missing_separator(before.span, node.span))
+        for node in nodes:
+            if isinstance(node, ast.Train):
+                pending.append(node.settings)
+            elif isinstance(node, ast.Statement):
+                body = tuple(_blocks(node))
+                if body:
+                    pending.append(body)
+
+
+def _docs(scan: Scan) -> tuple[dict[int, str], str]:
+    """The doc comments, by the offset of what they stand above, and the file's own.
+
+    The file's is the comment that it begins with, if that is a `#` comment or has an
+    empty line behind it.
+    """
+    docs: dict[int, str] = {}
+    head: list[str] = []
+    block: list[str] = []
+    last_line = -1
+    index = -1
+    for comment in scan.comments:
+        if not comment.own_line:
+            continue
+        text = comment.text
+        if comment.index == 0 and not text.startswith("##"):
+            if not head and comment.line == 1 or head and comment.line == last_line + 1:
+                head.append(text[1:].strip())
+                last_line = comment.line
+            continue
+        if not text.startswith("##"):
+            block = []
+            continue
+        if comment.line != last_line + 1 or comment.index != index:
+            block = []
+        block.append(text.lstrip("#").strip())
+        last_line, index = comment.line, comment.index
+        if index < len(scan.tokens):
+            token = scan.tokens[index]
+            if token.line == comment.line + 1:
+                docs[token.span.start] = "\n".join(block)
+    return docs, "\n".join(head).strip()
+
+
+def _with_docs(
+    statements: tuple[ast.Statement, ...], docs: dict[int, str]
+) -> tuple[ast.Statement, ...]:
+    """The statements with what is documented above them; blocks nest at most 64 deep."""
+    result = []
+    for statement in statements:
+        doc = docs.get(statement.span.start, "")
+        body = tuple(_blocks(statement))
+        if body:
+            inner = _with_docs(body, docs)
+            if doc or inner != body:
+                statement = replace(statement, body=inner, doc=doc)  # type: ignore[call-arg]
+        elif doc:
+            statement = replace(statement, doc=doc)
+        result.append(statement)
+    return tuple(result)
