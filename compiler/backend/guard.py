@@ -27,6 +27,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from ..errors import InternalError
+
 # NumPy functions: each is pure arithmetic on arrays, takes no callable, touches no file.
 NP_FUNCTIONS = frozenset("""
     abs absolute add all any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh
@@ -114,11 +116,11 @@ INVISIBLE = re.compile(
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
-class GuardError(Exception):
+class GuardError(InternalError):
     """An emitted module holds something that no network needs: a bug or an attack."""
 
     def __init__(self, line: int, what: str) -> None:
-        super().__init__(f"line {line}: {what}")
+        super().__init__("guard", f"line {line}: {what}")
         self.line = line
         self.what = what
 
