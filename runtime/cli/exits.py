@@ -1,7 +1,7 @@
 """The exit codes: one code, one meaning; and the mistakes that a command line can make.
 
-    raise UsageError("unknown-flag", "gradc train has no flag `--epoch`",
-                     help="did you mean `--epochs`?")       # exit 2
+raise UsageError("unknown-flag", "gradc train has no flag `--epoch`",
+                 help="did you mean `--epochs`?")       # exit 2
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`gradc fmt`: .net files in the one form, comments kept.
 
-    gradc fmt digits.net            # rewrites the file where its form differs
-    gradc fmt --check examples/     # changes nothing; a list, and exit 1, where it would
+gradc fmt digits.net            # rewrites the file where its form differs
+gradc fmt --check examples/     # changes nothing; a list, and exit 1, where it would
 """
 
 from __future__ import annotations
@@ -25,10 +25,18 @@ SUMMARY = "format .net files"
 def parser() -> Parser:
     """The flags of `gradc fmt`."""
     made = Parser("fmt", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1])
-    made.add_argument("files", metavar="FILE", nargs="+", help=".net files, folders, or -")
-    made.add_argument("--check", action="store_true", help="change nothing; exit 1 if one would")
-    made.add_argument("--diff", action="store_true", help="show what would change; change nothing")
-    made.add_argument("--filename-in-msg", metavar="NAME", help="the name of `-` in messages")
+    made.add_argument(
+        "files", metavar="FILE", nargs="+", help=".net files, folders, or -"
+    )
+    made.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if one would"
+    )
+    made.add_argument(
+        "--diff", action="store_true", help="show what would change; change nothing"
+    )
+    made.add_argument(
+        "--filename-in-msg", metavar="NAME", help="the name of `-` in messages"
+    )
     add_common(made, program=False)
     return made
 
@@ -37,7 +45,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     """Format each file; a file with errors is left alone and decides the status."""
     from gradc.compiler.frontend.format import format_source
 
-    changed, same, broken = [], [], []
+    changed: list[str] = []
+    same: list[str] = []
+    broken: list[str] = []
     for path in programs(args.files):
         shown = (args.filename_in_msg or "<stdin>") if path == "-" else path
         text, _, _ = read_program(path, shown)
@@ -59,7 +69,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     if args.json:
         import json
 
-        terminal.product(json.dumps({"changed": changed, "unchanged": same, "broken": broken}))
+        terminal.product(
+            json.dumps({"changed": changed, "unchanged": same, "broken": broken})
+        )
     elif args.files != ["-"] or asked:
         for name in changed:
             terminal.say(f"would reformat {name}" if asked else f"reformatted {name}")
@@ -86,7 +98,10 @@ def programs(paths: list[str]) -> list[str]:
 def difference(old: str, new: str, name: str) -> str:
     """A unified diff."""
     lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), name, f"{name} (formatted)"
+        old.splitlines(keepends=True),
+        new.splitlines(keepends=True),
+        name,
+        f"{name} (formatted)",
     )
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 

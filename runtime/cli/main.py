@@ -14,6 +14,7 @@ and it is imported only when it is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -64,8 +65,11 @@ def _dispatch(words: list[str], terminal: Terminal) -> Exit:
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
             return _dispatch([words[1], "--help"], terminal)
+        if not words:
+            write_error(overview())
+            return Exit.USAGE
         terminal.product(overview())
-        return Exit.OK if words else Exit.USAGE
+        return Exit.OK
     verb = words[0]
     if verb in ("--version", "-V", "version"):
         terminal.product(f"gradc {version()}")
@@ -134,7 +138,9 @@ def _explain(error: Exception, words: list[str], terminal: Terminal) -> Exit:
             terminal.failure(error.message, "", [("", note) for note in error.notes])
             return Exit(error.exit_code)
         case MemoryError():
-            terminal.failure("out of memory", "", [("", str(error))] if str(error) else [])
+            terminal.failure(
+                "out of memory", "", [("", str(error))] if str(error) else []
+            )
             return Exit.RESOURCES
         case OSError() if error.errno is not None:
             where = f"`{error.filename}`: " if error.filename else ""
@@ -164,7 +170,11 @@ def _internal(error: Exception, words: list[str], terminal: Terminal) -> Exit:
 
     from gradc.compiler.errors import InternalError
 
-    stage = error.stage if isinstance(error, InternalError) else f"gradc {' '.join(words[:1])}"
+    stage = (
+        error.stage
+        if isinstance(error, InternalError)
+        else f"gradc {' '.join(words[:1])}"
+    )
     cause = error.__cause__ or error
     report = "\n".join(
         (
@@ -212,7 +222,5 @@ def _prepare_streams() -> None:
 
 def _drop_stdout() -> None:
     """The reader of stdout has left: let the interpreter flush into nothing."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass

@@ -36,10 +36,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse found, as a `UsageError`."""
-        message = message.replace("argument ", "", 1) if "argument " in message else message
+        message = (
+            message.replace("argument ", "", 1) if "argument " in message else message
+        )
         if message.startswith("the following arguments are required: "):
             missing = message.partition(": ")[2]
-            raise UsageError("missing-argument", f"{self.prog} needs {missing}", help=self._usage())
+            raise UsageError(
+                "missing-argument", f"{self.prog} needs {missing}", help=self._usage()
+            )
         raise UsageError("command-line", f"{self.prog}: {message}", help=self._usage())
 
     def _usage(self) -> str:
@@ -120,8 +124,12 @@ def add_common(parser: Parser, *, program: bool = True) -> None:
             metavar="NAME",
             help="the file name in messages and in the output (for `-` and editors)",
         )
-    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    group.add_argument("-q", "--quiet", action="store_true", help="errors and warnings alone")
+    group.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout"
+    )
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="errors and warnings alone"
+    )
     group.add_argument("-v", "--verbose", action="store_true", help="say more")
     group.add_argument(
         "--color",
@@ -201,7 +209,7 @@ def data_sources(texts: Sequence[str]) -> list[list[Any]]:
     `next(other)`. Paths are from the current folder. The name is what stands before the
     first `=`, where that is a name.
     """
-    found = []
+    found: list[list[Any]] = []
     for text in texts:
         name, equals, rest = text.partition("=")
         if equals and _NAME.match(name):
@@ -214,7 +222,9 @@ def data_sources(texts: Sequence[str]) -> list[list[Any]]:
 def data_source(text: str) -> dict[str, Any]:
     """One source: `f.csv`, `f.npz:images`, `f.csv:age,bmi`, `0.5`, `next(text)`."""
     if not text:
-        raise UsageError("command-line", "`--data` names no file", help="e.g. `--data x=f.npy`")
+        raise UsageError(
+            "command-line", "`--data` names no file", help="e.g. `--data x=f.npy`"
+        )
     follower = re.fullmatch(r"next\(\s*(\w+)\s*\)", text)
     if follower:
         return {"next": follower[1]}
@@ -251,9 +261,13 @@ def read_program(path: str, shown: str | None) -> tuple[str, str, Path]:
                 )
             data = file.read_bytes()
         except FileNotFoundError:
-            raise UsageError("no-file", f"there is no file `{path}`", help=_near(file)) from None
+            raise UsageError(
+                "no-file", f"there is no file `{path}`", help=_near(file)
+            ) from None
         except OSError as error:
-            raise UsageError("no-file", f"cannot read `{path}`: {error.strerror}") from None
+            raise UsageError(
+                "no-file", f"cannot read `{path}`: {error.strerror}"
+            ) from None
     try:
         return data.decode("utf-8"), name, folder
     except UnicodeDecodeError as error:

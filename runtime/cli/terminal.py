@@ -1,13 +1,14 @@
 """Streams: what was asked for goes to stdout, everything else to stderr.
 
-    terminal = Terminal.of(color="auto", quiet=False, verbose=False)
-    terminal.say("digits.net → digits_net.py")       # stderr, unless -q
-    terminal.product(text)                           # stdout, always
-    print(terminal.paint("error", "1;31"))           # colours only where they are wanted
+terminal = Terminal.of(color="auto", quiet=False, verbose=False)
+terminal.say("digits.net → digits_net.py")       # stderr, unless -q
+terminal.product(text)                           # stdout, always
+print(terminal.paint("error", "1;31"))           # colours only where they are wanted
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -43,13 +44,17 @@ class Terminal:
     verbose: bool = False
 
     @classmethod
-    def of(cls, color: str = "auto", quiet: bool = False, verbose: bool = False) -> Terminal:
+    def of(
+        cls, color: str = "auto", quiet: bool = False, verbose: bool = False
+    ) -> Terminal:
         return cls(wants_color(color, sys.stderr), quiet, verbose)
 
     @property
     def live(self) -> bool:
         """Whether a line on stderr may be drawn over."""
-        return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return (
+            not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        )
 
     def paint(self, text: str, code: str) -> str:
         """The text in a colour, where stderr has any."""
@@ -86,10 +91,8 @@ class Terminal:
 
 def write_error(text: str) -> None:
     """A line to stderr; if that is closed or full, nobody is left to be told."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass
 
 
 def width() -> int:
@@ -97,7 +100,9 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def columns(rows: Sequence[Sequence[str]], gap: str = "  ", right: Sequence[int] = ()) -> str:
+def columns(
+    rows: Sequence[Sequence[str]], gap: str = "  ", right: Sequence[int] = ()
+) -> str:
     """Rows of cells under each other; the columns in `right` are set to the right."""
     if not rows:
         return ""

@@ -1,0 +1,120 @@
+"""From a verb's flags to a compiled program: where the command line meets the compiler.
+
+add_level(parser); add_common(parser)
+compiled, folder = compile_program(args, terminal)
+network = load(compiled)          # passes the guard first
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .exits import UsageError
+from .options import Parser, assignments, read_program, suggestion, whole
+from .terminal import Terminal, write_error
+
+if TYPE_CHECKING:
+    from gradc.compiler import Compiled, Options, Source
+
+    from ..network import Network
+
+
+def add_level(parser: Parser) -> None:
+    """`-O0` and `-O1`."""
+    parser.add_argument(
+        "-O",
+        dest="level",
+        type=int,
+        choices=(0, 1),
+        default=1,
+        help="0: one line an operation; 1 (default): rewritten, and still explained",
+    )
+
+
+def options_of(args: Namespace, folder: Path) -> Options:
+    """The compiler's options that the flags of `add_common` (and others) stand for."""
+    from gradc.compiler import Options
+
+    return Options(
+        level=getattr(args, "level", 1),
+        overrides=assignments(args.overrides, "--set"),
+        include_dirs=tuple(Path(path) for path in args.include_dirs),
+        folder=folder,
+        wrt=tuple(getattr(args, "wrt", None) or ()),
+        limits=limits_of(args.limits),
+    )
+
+
+def limits_of(pairs: list[str]) -> Any:
+    """`--limit nodes=1000000` as the compiler's limits."""
+    from gradc.compiler.frontend.scan import Limits
+
+    known = [field.name for field in dataclasses.fields(Limits)]
+    raised: dict[str, int] = {}
+    for name, text in assignments(pairs, "--limit").items():
+        key = name.replace("-", "_")
+        if key not in known:
+            raise UsageError(
+                "unknown-limit",
+                f"there is no limit `{name}`",
+                f"limits: {' '.join(known)}",
+                help=suggestion(key, known),
+            )
+        try:
+            raised[key] = whole(text)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(
+                "command-line", f"`--limit {name}={text}`: {error}"
+            ) from None
+    return Limits(**raised)
+
+
+def source_of(args: Namespace) -> tuple[Source, Path]:
+    """The program of `FILE` or `-`, and the folder that its files are relative to."""
+    from gradc.compiler import Source
+
+    text, name, folder = read_program(args.file, args.filename_in_msg)
+    return Source.from_text(name, text), folder
+
+
+def compile_program(args: Namespace, terminal: Terminal) -> tuple[Compiled, Path]:
+    """Compile what the arguments name; warnings go to stderr."""
+    from gradc.compiler import compile_source
+
+    source, folder = source_of(args)
+    compiled = compile_source(source, options_of(args, folder))
+    show_warnings(compiled, terminal)
+    return compiled, folder
+
+
+def show_warnings(compiled: Compiled, terminal: Terminal) -> None:
+    """Print what the compiler would rather have otherwise."""
+    from gradc.compiler.errors import render
+
+    for warning in compiled.warnings:
+        write_error(render(warning, terminal.color))
+
+
+def load(compiled: Compiled) -> Network:
+    """Execute a module, after the guard has admitted it."""
+    from gradc.compiler.backend.guard import check
+
+    from ..network import Network
+
+    return Network(compiled.source, compiled.signature, tree=check(compiled.source))
+
+
+def one_blas_thread(choice: str = "1") -> None:
+    """Keep BLAS on one thread, so that the bits of a run depend on no thread count.
+
+    It counts if numpy is not loaded yet, which is why this is called first.
+    """
+    import os
+
+    if choice != "blas":
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = "1"
