@@ -166,7 +166,7 @@ def for_table(
     lines += ["const hidden = 32  # --set hidden=64"]
     if not target.is_class:
         lines.append(
-            f"const center = {target.mean:.6g}  # mean of {printable(target.title)}"
+            f"const center = {target.numbers.mean():.6g}  # mean of {printable(target.title)}"
         )
         lines.append(f"const spread = {target.deviation:.6g}  # its standard deviation")
     lines += [

@@ -14,12 +14,11 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .exits import Exit, UsageError
 
 _NUMBER = re.compile(r"-\.?\d")
-_NAME = re.compile(r"[^\W\d]\w*\Z")
 
 
 class Parser(argparse.ArgumentParser):
@@ -200,42 +199,6 @@ def sizes(pairs: Sequence[str]) -> dict[str, int]:
                 "command-line", f"`--size {pair}`: {error}", help="e.g. `--size N=8`"
             ) from None
     return found
-
-
-def data_sources(texts: Sequence[str]) -> list[list[Any]]:
-    """`--data` as the settings of a signature have it: `[[name or None, source], …]`.
-
-    A source is a file, `{"path": …, "entry": …}` for an entry `f.npz:images`, a number, or
-    `next(other)`. Paths are from the current folder. The name is what stands before the
-    first `=`, where that is a name.
-    """
-    found: list[list[Any]] = []
-    for text in texts:
-        name, equals, rest = text.partition("=")
-        if equals and _NAME.match(name):
-            found.append([name, data_source(rest)])
-        else:
-            found.append([None, data_source(text)])
-    return found
-
-
-def data_source(text: str) -> dict[str, Any]:
-    """One source: `f.csv`, `f.npz:images`, `f.csv:age,bmi`, `0.5`, `next(text)`."""
-    if not text:
-        raise UsageError(
-            "command-line", "`--data` names no file", help="e.g. `--data x=f.npy`"
-        )
-    follower = re.fullmatch(r"next\(\s*(\w+)\s*\)", text)
-    if follower:
-        return {"next": follower[1]}
-    try:
-        return {"value": float(text)}
-    except ValueError:
-        pass
-    path, entry = text, None
-    if not Path(text).exists() and ":" in text:
-        path, _, entry = text.rpartition(":")
-    return {"path": path, "entry": entry}
 
 
 def read_program(path: str, shown: str | None) -> tuple[str, str, Path]:
