@@ -1,8 +1,8 @@
 """`gradc check`: the emitted gradients against differences of the emitted forward.
 
-    gradc check digits.net                        # complex step, random data, 3 seeds
-    gradc check digits.net -O0 --method central   # real differences of -O0
-    gradc check digits.net --data digits.csv.gz --size N=16
+gradc check digits.net                        # complex step, random data, 3 seeds
+gradc check digits.net -O0 --method central   # real differences of -O0
+gradc check digits.net --data digits.csv.gz --size N=16
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ SUMMARY = "compare the emitted gradients with differences"
 
 def parser() -> Parser:
     """The flags of `gradc check`."""
-    made = Parser("check", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1])
+    made = Parser(
+        "check", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1]
+    )
     made.add_argument("file", metavar="FILE", help="a .net file, or - for stdin")
     made.add_argument(
         "--method",
@@ -34,8 +36,12 @@ def parser() -> Parser:
         default=[],
         help="data to check at (default: drawn: normal, whole numbers in their range)",
     )
-    made.add_argument("--eps", type=number, metavar="E", help="the step of the differences")
-    made.add_argument("--tol", type=number, metavar="T", help="the error that is let pass")
+    made.add_argument(
+        "--eps", type=number, metavar="E", help="the step of the differences"
+    )
+    made.add_argument(
+        "--tol", type=number, metavar="T", help="the error that is let pass"
+    )
     made.add_argument(
         "--size",
         metavar="N=8",
@@ -43,7 +49,9 @@ def parser() -> Parser:
         default=[],
         help="a size (default: different small primes)",
     )
-    made.add_argument("--seeds", type=positive, default=3, metavar="N", help="how many draws (3)")
+    made.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="how many draws (3)"
+    )
     add_level(made)
     add_common(made)
     return made

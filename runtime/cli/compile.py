@@ -168,14 +168,19 @@ def write(text: str, out: str, terminal: Terminal) -> None:
 
 
 def described(compiled: Compiled) -> str:
-    """`2,410 params, 14 fwd + 17 bwd ops (-O1 removed 6)`."""
+    """`2 layers, 2,410 params, 14 fwd + 17 bwd ops (-O1 removed 6)`."""
     stats: dict[str, Any] = compiled.stats
     parts = []
     if stats["layers"]:
         parts.append(f"{stats['layers']} layer{'s' if stats['layers'] > 1 else ''}")
-    if stats["parameters"] is not None:
+    if isinstance(stats["parameters"], int):
+        one = stats["parameters"] == 1
+        parts.append(f"{stats['parameters']:,} param{'' if one else 's'}")
+    else:
         parts.append(f"{stats['parameters']} params")
-    ops = f"{stats['forward_ops']} fwd + {stats['backward_ops']} bwd ops"
+    ops = f"{stats['forward_ops']} ops"
+    if stats["backward_ops"]:
+        ops = f"{stats['forward_ops']} fwd + {stats['backward_ops']} bwd ops"
     if stats["removed_ops"] > 0:
         ops += f" (-O{stats['level']} removed {stats['removed_ops']})"
     return ", ".join([*parts, ops])

@@ -1,8 +1,8 @@
 """`gradc eval`: the loss and metrics of a trained run.
 
-    gradc eval runs/digits-1                                  # on what was held out
-    gradc eval runs/digits-1 --require 'accuracy>=0.97'       # exit 1 where it is less
-    gradc eval runs/digits-1 --data more.csv --weights last
+gradc eval runs/digits-1                                  # on what was held out
+gradc eval runs/digits-1 --require 'accuracy>=0.97'       # exit 1 where it is less
+gradc eval runs/digits-1 --data more.csv --weights last
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def parser() -> Parser:
         default=[],
         help="other data (default: what the run held out, or else its training data)",
     )
-    made.add_argument("--metric", metavar="NAME", action="append", default=[], help="these alone")
+    made.add_argument(
+        "--metric", metavar="NAME", action="append", default=[], help="these alone"
+    )
     made.add_argument(
         "--require",
         metavar="'NAME>=VALUE'",
@@ -37,7 +39,10 @@ def parser() -> Parser:
         help="exit 1 where it does not hold (< <= > >= ==)",
     )
     made.add_argument(
-        "--weights", choices=("best", "last"), default="best", help="which of the run's weights"
+        "--weights",
+        choices=("best", "last"),
+        default="best",
+        help="which of the run's weights",
     )
     add_common(made, program=False)
     return made

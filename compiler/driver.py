@@ -1,0 +1,108 @@
+"""THE PIPELINE: the only file that knows the order of the stages.
+
+In: a `Source` and `Options`. Out: `Compiled`, or a `CompileError` with the author's mistakes,
+or an `InternalError` that names the stage in which gradc itself failed.
+
+    compiled = compile_source(Source.from_text("sq.net", "input x\\noutput y = x^2"))
+    print(compiled.source)
+    print(dump("dag", build(source, options, until="dag").value))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from . import ops  # noqa: F401  (declares every op)
+from .autodiff.reverse import differentiate
+from .backend import readable
+from .backend.schedule import schedule
+from .backend.signature import signature
+from .errors import CompileError, Diagnostic, InternalError
+from .figures import figures
+from .frontend.lower import lower
+from .frontend.parser import parse
+from .frontend.resolve import resolve
+from .frontend.scan import Limits
+from .passes import run_passes
+from .source import Source
+
+STAGES = ("ast", "names", "dag", "grad", "opt", "schedule", "py")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a compilation depends on beside the text: equal options, equal bytes."""
+
+    level: int = 1  # -O
+    overrides: dict[str, str] = field(default_factory=dict)  # --set: name -> .net text
+    include_dirs: tuple[Path, ...] = ()  # -I
+    folder: Path | None = None  # of the root file: what `use` may reach
+    wrt: tuple[str, ...] = ()  # inputs whose adjoints `backward` returns too
+    limits: Limits = field(default_factory=Limits)
+    complex: bool = False  # forms that are analytic in complex numbers, for `check`
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An emitted module and what a runtime has to know of it."""
+
+    source: str
+    signature: dict[str, Any]
+    warnings: tuple[Diagnostic, ...]
+    stats: dict[str, Any]  # see figures.py
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the last stage that ran handed on, and the seconds that each took."""
+
+    value: Any
+    seconds: dict[str, float]
+
+
+def stages(source: Source, options: Options) -> Iterator[Any]:
+    """What each stage hands on, in the order of STAGES: one step of this a stage."""
+    yield (tree := parse(source, options.limits))
+    yield (resolved := resolve(tree, options))
+    yield (program := lower(resolved, options))
+    yield (joint := differentiate(program, options.wrt))
+    yield (optimised := run_passes(joint, options.level))
+    yield (plan := schedule(optimised, options))
+    text = readable.emit(plan, options)
+    yield Compiled(text, signature(plan), resolved.warnings, figures(joint, plan))
+
+
+def build(source: Source, options: Options | None = None, until: str = "py") -> Built:
+    """Run the stages up to one; what fails beside the author's mistakes is a bug in it."""
+    running = stages(source, options or Options())
+    seconds: dict[str, float] = {}
+    for stage in STAGES:
+        started = perf_counter()
+        try:
+            value = next(running)
+        except (CompileError, InternalError, MemoryError):
+            raise
+        except Exception as error:
+            raise InternalError(stage, str(error)) from error
+        seconds[stage] = perf_counter() - started
+        if stage == until:
+            return Built(value, seconds)
+    raise ValueError(f"no stage {until!r}; the stages are {', '.join(STAGES)}")
+
+
+def compile_source(source: Source, options: Options | None = None) -> Compiled:
+    """Compile a program."""
+    compiled: Compiled = build(source, options).value
+    return compiled
+
+
+def compile_file(path: str | Path, options: Options | None = None) -> Compiled:
+    """Compile a file. `OSError` or `UnicodeDecodeError` where it cannot be read."""
+    file = Path(path)
+    source = Source.from_text(file.name, file.read_bytes().decode("utf-8"))
+    given = options or Options()
+    return compile_source(source, replace(given, folder=given.folder or file.parent))
