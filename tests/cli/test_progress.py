@@ -17,13 +17,15 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    made = Screen()
-    monkeypatch.setattr(sys, "stderr", made)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    return made
+def on_screen(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Train with a terminal as stderr (not a fixture: pytest would put its own back)."""
+    screen = Screen()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", screen)
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "80")
+        train(Terminal())
+    return screen.getvalue()
 
 
 def train(terminal: Terminal) -> None:
@@ -43,27 +45,20 @@ def test_without_a_terminal_there_are_lines_alone(
     assert capsys.readouterr().err == ""
 
 
-def test_a_short_run_has_no_bar(screen: Screen) -> None:
-    train(Terminal())
-    assert screen.getvalue() == "epoch 1/2  loss [0.1]\nepoch 2/2  loss [0.1]\n"
+def test_a_short_run_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on_screen(monkeypatch) == "epoch 1/2  loss [0.1]\nepoch 2/2  loss [0.1]\n"
 
 
-def test_a_long_run_has_a_bar_below_its_lines(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_run_has_a_bar_below_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rich")
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setattr(progress, "FRAME", 0.0)
-    train(Terminal())
-    shown = screen.getvalue()
+    shown = on_screen(monkeypatch)
     assert "epoch 1/2" in shown and "━" in shown and "2/3" in shown
     assert "loss [0.1]" in shown
 
 
-def test_without_rich_there_is_no_bar(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_rich_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    train(Terminal())
-    assert screen.getvalue() == "epoch 1/2  loss [0.1]\nepoch 2/2  loss [0.1]\n"
+    assert on_screen(monkeypatch) == "epoch 1/2  loss [0.1]\nepoch 2/2  loss [0.1]\n"
