@@ -31,6 +31,9 @@ class Graph:
         self.limit = limit
         self.origin = Origin()  # given to every node that is made; see `at`
         self.hints: dict[Node, tuple[str, int]] = {}  # node -> (name, instance number)
+        # Set by reverse mode: what is made now is a derivative. It keeps y * (1 - y),
+        # which in a program's own text becomes sigmoid(x) * sigmoid(-x).
+        self.deriving = False
 
     def __len__(self) -> int:
         return self._serial

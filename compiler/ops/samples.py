@@ -1,0 +1,62 @@
+"""The domain of an op: how tests draw its arguments and attributes.
+
+Kept beside the op, so that adding an op adds its tests. Nothing in the compiler reads it.
+
+    samples=Samples((POSITIVE,))                    # log: every x > 0
+    samples=Samples((REAL,), cases=(Case(((2, 3),), {"axes": (1,)}),))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Range:
+    """An open interval; `whole` asks for integers in it, `truth` for booleans.
+
+    `below` excludes magnitudes under it, `except_` single points: kinks, which are judged
+    by the table of conventions instead.
+    """
+
+    low: float = -INFINITY
+    high: float = INFINITY
+    kind: str = "real"
+    except_: tuple[float, ...] = ()
+
+
+REAL = Range()
+POSITIVE = Range(0.0)
+NONZERO = Range(except_=(0.0,))
+TRUTH = Range(0, 2, "bool")
+
+
+def index(size: int) -> Range:
+    """Whole numbers from 0 to size - 1."""
+    return Range(0, size, "int")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of argument shapes and attributes."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    args: tuple[Range, ...] | None = None  # where it differs from the op's
+
+
+@dataclass(frozen=True)
+class Samples:
+    """`args`: a range per argument. `cases`: none means every shape class of the plan.
+
+    `distinct`: which pairs of arguments must not be equal (a tie is a kink).
+    """
+
+    args: tuple[Range, ...]
+    cases: tuple[Case, ...] = ()
+    attrs: tuple[dict[str, Any], ...] = ({},)  # for ops without cases
+    distinct: bool = False
+    excluded: str = ""  # what of the domain is left out, and why
