@@ -18,8 +18,8 @@ class RuntimeFault(Exception):
 
     def __init__(self, message: str, *notes: str) -> None:
         self.message = message
-        self.notes = notes
-        super().__init__(message, *notes)
+        self.notes = tuple(note for note in notes if note)
+        super().__init__(message, *self.notes)
 
     def __str__(self) -> str:
         return "\n  ".join((self.message, *self.notes))

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .sizes import Signature, evaluate, show_type, symbols
+from .sizes import Signature, evaluate, limits, show_type
 from .sizes import bind as bind_sizes
 from .streams import stream
 
@@ -188,7 +188,8 @@ class Network:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The precision that the program asks for: float32 unless it says otherwise."""
-        return np.dtype(self.signature["train"].get("dtype", "float32"))
+        name: str = self.signature["train"].get("dtype", "float32")
+        return np.dtype(name)
 
     def init(self, seed: int = 0, dtype: Any = None, **sizes: int) -> Vector:
         """A new θ, drawn by the program's initialisers; `sizes` are bound on the way.
@@ -348,18 +349,6 @@ def _converted(
     if kind == "int":
         return array.astype(np.int64, copy=False)
     return array
-
-
-def limits(
-    entry: Mapping[str, Any], sizes: Mapping[str, int]
-) -> tuple[int, int] | None:
-    """The half-open range of an int input, where its use gives one and it is known."""
-    if entry["range"] is None:
-        return None
-    low, high = entry["range"]
-    if any(name not in sizes for name in (*symbols(low), *symbols(high))):
-        return None
-    return evaluate(low, sizes), evaluate(high, sizes)
 
 
 def check_range(

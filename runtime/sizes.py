@@ -127,8 +127,11 @@ def bind(
     shapes: Mapping[str, tuple[int, ...]],
     known: Mapping[str, int] | None = None,
     title: str | None = None,
+    checks: bool = True,
 ) -> dict[str, int]:
     """Every size that the arrays bind; `known` are bound already.
+
+    `checks` is false where the rows are not those of a batch yet.
 
     Raises `DataError` with every input that does not fit, in the order of the program. A
     size that two inputs bind differently is the mistake of the later one.
@@ -168,7 +171,8 @@ def bind(
         rest = later
     if wrong:
         raise _unfit(signature, wrong, title)
-    check(signature, sizes)
+    if checks:
+        check(signature, sizes)
     return sizes
 
 
@@ -230,3 +234,15 @@ def holds(test: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
         case "at_least":
             return left >= right
     raise ValueError(f"unknown check {test['kind']!r}")
+
+
+def limits(
+    entry: Mapping[str, Any], sizes: Mapping[str, int]
+) -> tuple[int, int] | None:
+    """The half-open range of an int input, where its use gives one and it is known."""
+    if entry["range"] is None:
+        return None
+    low, high = entry["range"]
+    if any(name not in sizes for name in (*symbols(low), *symbols(high))):
+        return None
+    return evaluate(low, sizes), evaluate(high, sizes)
