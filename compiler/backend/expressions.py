@@ -1,0 +1,415 @@
+"""A node as a Python expression: templates filled as trees.
+
+In: a node of a scheduled function. Out: its text, how far it is broadcast already, and what
+NumPy will make of its type.
+
+Broadcasting nodes are not written where NumPy's own broadcasting does the same, so every
+value carries its *actual* shape; whoever needs the full one (`sum`, `@`, a line) gets
+`np.broadcast_to`. Python numbers are *weak*: they take the type of the arrays they meet. What
+would come out as float64 whatever the arrays are (`np.where(c, 0.5, 1)`, an int array times
+a number) is cast to the type of an array at hand: float32 stays float32.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from ..ir.dims import ONE, Dim, Shape
+from ..ir.node import Node
+from .plan import Function
+from .pyast import Expr, comma, item, method, name, number, template
+from .sizes import dim_expr
+from .views import Views
+
+REAL, WEAK, BOOL, INT, DOUBLE = "real", "weak", "bool", "int", "double"
+
+
+class Value(NamedTuple):
+    expr: Expr
+    shape: Shape  # as NumPy sees it: may be smaller than the node's
+    dtype: str
+
+
+class Scope:
+    """What a module's functions share: names of sizes and constants, preludes."""
+
+    def __init__(
+        self, constants: Mapping[str, Any], symbols: Mapping[str, str]
+    ) -> None:
+        self.constants = constants
+        self.symbols = symbols
+        self.used_constants: set[str] = set()
+        self.preludes: dict[str, str] = {}
+
+
+class Expressions:
+    """The expressions of one function."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        views: Views,
+        f: Function | None,
+        name_of: Callable[[Node], str],
+        like: Callable[[], str],
+        complex: bool = False,
+        keep_dtype: bool = True,
+    ) -> None:
+        self.scope, self.views, self.f = scope, views, f
+        self.name_of = name_of
+        self.like = like
+        self.complex = complex
+        self.keep_dtype = keep_dtype
+        self.dtypes: dict[Node, str] = {}  # of the lines so far
+        self.symbols_used: set[str] = set()
+        self.lines = f.lines if f else set()
+        self.at_hand = f.at_hand if f else frozenset()
+        self.results = {n for _, n in f.results} if f else set()
+
+    # ------------------------------------------------------------------ sizes
+    def spell(self, symbol: str) -> str:
+        """The name of a size or constant, noted as used."""
+        if symbol in self.scope.constants:
+            self.scope.used_constants.add(symbol)
+        else:
+            self.symbols_used.add(symbol)
+        return self.scope.symbols.get(symbol, symbol)
+
+    def dim(self, d: Dim) -> Expr:
+        return dim_expr(d, self.spell)
+
+    def shape(self, shape: Shape) -> Expr:
+        return comma([self.dim(d) for d in shape])
+
+    # ------------------------------------------------------------------ values
+    def value(self, n: Node, top: bool = False) -> Value:
+        """`n` as it stands inside a line; `top`: as the right side of its own line."""
+        if not top and (n in self.lines or n in self.at_hand or self._has_name(n)):
+            dtype = self.dtypes.get(n)
+            if dtype is None:
+                dtype = WEAK if n.op.name == "seed" else n.kind
+            return Value(name(self.name_of(n)), n.shape, dtype)
+        match n.op.name:
+            case "const":
+                return Value(self._const(n), (), WEAK)
+            case "size":
+                return Value(self.dim(n.attrs["dim"]), (), WEAK)
+            case "zero":
+                return Value(number(0), (), WEAK)
+            case "broadcast":
+                return self.value(n.args[0])
+            case "cast" if n.args[0].kind != "real":
+                return self.value(n.args[0])
+            case "stop" if not self.complex:
+                return self.value(n.args[0])
+            case "reshape":
+                if n in self.views.folded:
+                    return self._folded(n)
+                return self._reshape(n)
+        return self._template(n)
+
+    def full(self, n: Node, top: bool = False) -> Value:
+        """`n` in its whole shape, whatever NumPy would broadcast."""
+        return self.stretch(self.value(n, top), n.shape)
+
+    def stretch(self, v: Value, shape: Shape, alike: str = "") -> Value:
+        if v.shape == shape:
+            return v
+        if v.dtype == WEAK:
+            if alike:
+                text = f"np.full_like({alike}, {v.expr.text})"
+            elif v.expr.text == "0":
+                text = f"np.zeros({self.shape(shape).text}, {self.like()}.dtype)"
+            else:
+                text = f"np.full({self.shape(shape).text}, {v.expr.text}, {self.like()}.dtype)"
+            return Value(Expr(text), shape, REAL)
+        text = f"np.broadcast_to({v.expr.text}, {self.shape(shape).text})"
+        return Value(Expr(text), shape, v.dtype)
+
+    def _has_name(self, n: Node) -> bool:
+        return n.op.name in ("input", "param", "state", "noise", "seed")
+
+    def _const(self, n: Node) -> Expr:
+        named = n.attrs.get("name")
+        if named == "pi":
+            return Expr("np.pi")
+        if named and named in self.scope.constants:
+            return name(self.spell(named))
+        return number(n.attrs["value"])
+
+    def _reshape(self, n: Node) -> Value:
+        """`x[:, None]`, `x[:, 0]`, `x.reshape(N, 3)`."""
+        x = n.args[0]
+        v = self.value(x)
+        if v.shape == () and all(d == ONE for d in n.shape):
+            return Value(v.expr, (), v.dtype)
+        if v.shape == () and v.dtype == WEAK:
+            return v if all(d == ONE for d in n.shape) else self.stretch(v, n.shape)
+        v = self.stretch(v, x.shape)
+        index = _ones_inserted(x.shape, n.shape)
+        if index is None:
+            index = _ones_dropped(x.shape, n.shape)
+        if index is not None:
+            return Value(item(v.expr, index), n.shape, v.dtype)
+        inside = ", ".join(self.dim(d).text for d in n.shape) or "()"
+        return Value(method(v.expr, f"reshape({inside})"), n.shape, v.dtype)
+
+    def _folded(self, n: Node) -> Value:
+        return self._template(n.args[0], drop=n)
+
+    def _template(self, n: Node, drop: Node | None = None) -> Value:
+        """The record's template. `drop`: the reshape that takes the kept axes out."""
+        text, given = self.chosen(n, drop is not None)
+        made = template(text)
+        elementwise = n.op.family == "elementwise" or n.op.name in _LIKE_ELEMENTWISE
+        args = [self.value(a) for a in n.args]
+        if not elementwise:
+            args = [self.stretch(v, a.shape) for v, a in zip(args, n.args, strict=True)]
+        args, dtype = self._dtypes(n, args, "np." in text or "(" in text)
+        holes = self._holes(n, args, made.reads, given)
+        expr = made.fill(holes)
+        shape = _common([v.shape for v in args]) if elementwise else n.shape
+        target = drop or n
+        if drop is not None:
+            shape = drop.shape
+        if dtype == DOUBLE:
+            root = target in self.results and not target.shape
+            if self.keep_dtype and not (root and self.f and self.f.name != "forward"):
+                if n.op.call and n.op.name == "sqrt" and args[0].dtype == WEAK:
+                    expr = template("{x} ** 0.5").fill({"x": args[0].expr})
+                    dtype = WEAK
+                else:
+                    expr = method(expr, f"astype({self.like()}.dtype)")
+                    dtype = REAL
+        if n.op.prelude:
+            self.scope.preludes.setdefault(n.op.name, n.op.prelude)
+        return Value(expr, shape, dtype)
+
+    def chosen(self, n: Node, drop: bool = False) -> tuple[str, dict[str, Any]]:
+        """The template's text and the holes that it brings along."""
+        source = None
+        if self.complex and n.op.numpy_complex is not None:
+            source = n.op.numpy_complex
+        else:
+            source = next((t for when, t in n.op.choices if when(n)), n.op.numpy)
+        text, given = _call(source, n, drop)
+        if drop and "keepdims=True" in text:
+            text = text.replace(", keepdims=True", "").replace("keepdims=True", "")
+            if not n.args[0].shape or all(
+                i in _axes(n) for i in range(len(n.args[0].shape))
+            ):
+                text = re.sub(r"axis=(\([^)]*\)|\{\w+\}|-?\d+)(, )?", "", text)
+        return text, given
+
+    def update(self, n: Node, target: str, value_arg: int = 1) -> str:
+        """The statement that turns the value named `target` into `n`, in place."""
+        text, given = _call(n.op.update, n, False)
+        made = template(text)
+        args: list[Value] = []
+        for i, a in enumerate(n.args):
+            if i == 1 - value_arg:
+                args.append(Value(name(target), a.shape, REAL))
+            elif (
+                n.op.family == "elementwise"
+                or n.op.name in _LIKE_ELEMENTWISE
+                or n.op.name == "put_on"
+                or not a.shape
+            ):
+                args.append(self.value(a))
+            else:
+                args.append(self._loose(n, a))
+        if value_arg == 0:
+            args = args[::-1]
+        args, _ = self._dtypes(n, args, False)
+        self.dtypes[n] = REAL if n.kind == "real" else n.kind
+        return made.fill(self._holes(n, args, made.reads, given)).text
+
+    def _loose(self, n: Node, a: Node) -> Value:
+        """An argument of a statement: a scalar may stay one, an array is in full."""
+        v = self.value(a)
+        return v if not v.shape else self.stretch(v, a.shape)
+
+    def _holes(
+        self,
+        n: Node,
+        args: list[Value],
+        reads: Mapping[str, int],
+        given: Mapping[str, Any],
+    ) -> dict[str, Expr]:
+        names = list(n.op.args)
+        if n.op.variadic:
+            last = names.pop()
+            fixed = len(names)
+            names += [f"{last}{i}" for i in range(len(args) - fixed)]
+        holes = {k: v.expr for k, v in zip(names, args, strict=False)}
+        for key in reads:
+            if key in holes:
+                continue
+            if key in given:
+                holes[key] = self._attribute(given[key])
+            elif key == "dtype":
+                holes[key] = Expr(f"{self.like()}.dtype")
+            else:
+                holes[key] = self._described(n, key, args)
+        return holes
+
+    def _described(self, n: Node, key: str, args: list[Value]) -> Expr:
+        """`{shape[0]}`, `{x.shape}`, `{axis}`, `{starts[1]}`."""
+        found = re.fullmatch(r"(?:(\w+)\.)?(\w+)(?:\[(-?\d+)\])?", key)
+        if not found:
+            raise ValueError(f"no hole {key!r} in a template of {n.op.name}")
+        owner, attr, at = found.groups()
+        if n.op.variadic and attr == n.op.args[-1]:
+            rest = args[len(n.op.args) - 1 :]
+            return Expr(", ".join(v.expr.text for v in rest), 0)
+        if attr == "shape":
+            value: Any = n.args[n.op.args.index(owner)].shape if owner else n.shape
+        else:
+            value = n.attrs[attr]
+        return self._attribute(value if at is None else value[int(at)])
+
+    def _attribute(self, value: Any) -> Expr:
+        if isinstance(value, Expr):
+            return value
+        if isinstance(value, Dim):
+            return self.dim(value)
+        if isinstance(value, tuple):
+            return comma([self._attribute(v) for v in value])
+        return number(value)
+
+    # ------------------------------------------------------------------ types
+    def _dtypes(
+        self, n: Node, args: list[Value], called: bool
+    ) -> tuple[list[Value], str]:
+        """What NumPy makes of the result; int arrays among real ones are cast first."""
+        if n.kind != "real":
+            return args, n.kind
+        reals = [v.dtype for v, a in zip(args, n.args, strict=True) if a.kind == "real"]
+        if n.op.name == "number":
+            return args, WEAK
+        if REAL in reals:
+            if INT in reals and self.keep_dtype:
+                args = [
+                    (
+                        Value(
+                            method(v.expr, f"astype({self.like()}.dtype)"),
+                            v.shape,
+                            REAL,
+                        )
+                        if v.dtype == INT and a.kind == "real"
+                        else v
+                    )
+                    for v, a in zip(args, n.args, strict=True)
+                ]
+            return args, REAL
+        if all(d == WEAK for d in reals) and (reals or not called):
+            return args, (
+                DOUBLE if called and reals and n.op.call else self._weak(n, called)
+            )
+        if BOOL in reals and n.op.name in ("add", "sub", "neg", "maximum", "minimum"):
+            if self.keep_dtype:  # NumPy's + of truth values is `or`
+                args = [
+                    (
+                        Value(
+                            method(v.expr, f"astype({self.like()}.dtype)"),
+                            v.shape,
+                            REAL,
+                        )
+                        if v.dtype == BOOL
+                        else v
+                    )
+                    for v in args
+                ]
+                return args, REAL
+        return args, DOUBLE if reals else REAL
+
+    def _weak(self, n: Node, called: bool) -> str:
+        """Arithmetic of Python numbers is one; a choice by an array is an array."""
+        return DOUBLE if any(a.shape or a.kind != "real" for a in n.args) else WEAK
+
+
+_LIKE_ELEMENTWISE = frozenset({"masked", "finite"})
+
+
+def _axes(n: Node) -> tuple[int, ...]:
+    axes = n.attrs.get("axes")
+    return tuple(axes) if axes is not None else (n.attrs["axis"],)
+
+
+def _call(source: Any, n: Node, drop: bool) -> tuple[str, dict[str, Any]]:
+    """A template may be text, a function of the node, and bring holes along."""
+    if source is None:
+        raise ValueError(f"{n.op.name} has no template")
+    if callable(source):
+        made = source(n, keep=False) if drop and _takes_keep(source) else source(n)
+    else:
+        made = source
+    if isinstance(made, tuple):
+        return made[0], dict(made[1])
+    return made, {}
+
+
+@cache
+def _takes_keep(function: Any) -> bool:
+    return "keep" in inspect.signature(function).parameters
+
+
+def _common(shapes: list[Shape]) -> Shape:
+    """What NumPy broadcasts to."""
+    longest = max(shapes, key=len, default=())
+    out = list(longest)
+    for shape in shapes:
+        for i in range(1, len(shape) + 1):
+            if out[-i] == ONE:
+                out[-i] = shape[-i]
+    return tuple(out)
+
+
+def _ones_inserted(old: Shape, new: Shape) -> str | None:
+    """`:, None` where `new` is `old` with axes of size 1 put in."""
+    if not old or len(new) <= len(old):
+        return None
+    parts: list[str] = []
+    k = 0
+    extra = len(new) - len(old)
+    for d in new:
+        if k < len(old) and d == old[k] and not (d == ONE and extra):
+            parts.append(":")
+            k += 1
+        elif d == ONE and extra:
+            parts.append("None")
+            extra -= 1
+        else:
+            return None
+    if k != len(old):
+        return None
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    return ", ".join(parts)
+
+
+def _ones_dropped(old: Shape, new: Shape) -> str | None:
+    """`:, 0` where `new` is `old` with axes of size 1 taken out."""
+    if len(new) >= len(old):
+        return None
+    parts: list[str] = []
+    k = 0
+    drop = len(old) - len(new)
+    for d in old:
+        if d == ONE and drop and not (k < len(new) and new[k] == d and drop == 0):
+            parts.append("0")
+            drop -= 1
+        elif k < len(new) and d == new[k]:
+            parts.append(":")
+            k += 1
+        else:
+            return None
+    if k != len(new) or drop:
+        return None
+    while parts and parts[-1] == ":":
+        parts.pop()
+    return ", ".join(parts)

@@ -1,0 +1,337 @@
+"""Names for values: the program's own first, then what a value is; `v17` is a defect.
+
+In: a plan. Out: a name for every value of the module, given once and the same in all its
+functions. In this order: sizes, inputs, parameters and the user's equations; `d_` and the
+name of the primal whose adjoint it is; proposed names (`shifted`); the record's `result`
+(`z`, `e`, `total`); a number where that is taken.
+
+A value in a copy of a `repeat` has a *marked* name, `h⟦2⟧`, the base and the copy. What it
+becomes is decided last: the bare base inside a loop, `h3` outside (`flat`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable
+
+from ..ir.node import Node
+from ..ir.program import Binding, Param
+from .plan import Plan
+
+GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
+        (
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi "
+            "rho sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma "
+            "Phi Psi Omega"
+        ).split(),
+        strict=True,
+    )
+)
+
+# Names that the emitter uses itself: all of them may be a user's name, which gets a `_`.
+OWN = frozenset("""
+    PARAMETERS STATE params state noise saved gradients layers d_loss rng np numpy init draw
+    buffers forward backward evaluate predict work rows i
+    """.split())
+RESERVED = (
+    OWN | frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"match", "case"}
+)
+
+MARK = re.compile(r"⟦([^⟧]*)⟧")
+MARKED = re.compile(r"(\w+)⟦([^⟧]*)⟧")
+
+
+def spelt(text: str) -> str:
+    """ASCII: Greek letters by name, `θ_1` is `theta_1`, `∇` does not occur."""
+    out = ""
+    for i, c in enumerate(text):
+        if c in GREEK:
+            before = out[-1:].isalpha()
+            after = text[i + 1 : i + 2].isalpha()
+            out += ("_" if before else "") + GREEK[c] + ("_" if after else "")
+        else:
+            out += c
+    return re.sub(r"\W", "_", out)
+
+
+def safe(text: str) -> str:
+    """A name that is neither Python's, NumPy's nor the emitter's own."""
+    text = spelt(text)
+    return text + "_" if text in RESERVED else text
+
+
+def base_of(name: str) -> str:
+    """The name without its copy: `h` of `h⟦2⟧`."""
+    return MARK.sub("", name)
+
+
+def copy_of(name: str) -> tuple[int, ...]:
+    found = MARK.search(name)
+    if not found:
+        return ()
+    return tuple(int(c) for c in found[1].split(","))
+
+
+def mark(base: str, copy: Iterable[int]) -> str:
+    inside = ",".join(str(c) for c in copy)
+    return f"{base}⟦{inside}⟧" if inside else base
+
+
+class Names:
+    """The allocation of one module."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.of: dict[Node, str] = {}
+        self.symbols: dict[str, str] = {}  # a size or a constant -> its name
+        self.taken: set[str] = set()  # marked names
+        self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
+        self.last: dict[str, tuple[int, ...]] = {}  # a carried name's last version
+        self.hints = plan.program.graph.hints
+        self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
+        self._primal: dict[Node, Node] = {}
+        self._user_names()
+        self._adjoint_table()
+
+    # ------------------------------------------------------------------ allocation
+    def take(self, base: str, copy: tuple[int, ...] = ()) -> str:
+        """A free name: `base`, else `base_2`, …"""
+        base = safe(base)
+        name, k = base, 1
+        while not self._free(name, copy):
+            k += 1
+            name = f"{base.rstrip('_')}_{k}"
+        made = mark(name, copy)
+        self.taken.add(made)
+        self.bases.setdefault(name, set()).add(copy)
+        return made
+
+    def _free(self, base: str, copy: tuple[int, ...]) -> bool:
+        copies = self.bases.get(base)
+        if copies is None:
+            return True
+        return copy not in copies and bool(copy) and () not in copies
+
+    def _user_names(self) -> None:
+        program = self.plan.program
+        for symbol in program.symbols:
+            self.symbols[symbol] = self.take(symbol)
+        for c in program.constants:
+            self.symbols[c.name] = self.take(c.name)
+        for i in program.inputs:
+            self.of[i.node] = self.take(i.name)
+        if self.plan.joint.seed is not None:
+            self.of[self.plan.joint.seed] = "d_loss"
+        self._parameters([*program.params, *program.states])
+        for n in program.noises:
+            self.of[n] = self.take(str(n.attrs["name"]).split(".")[-1])
+        bindings = list(program.training.bindings)
+        if program.evaluation is not program.training:
+            bindings += program.evaluation.bindings
+        self._bindings([b for b in bindings if b.node not in self.of])
+
+    def _parameters(self, params: list[Param]) -> None:
+        """`W`, `W1`; where several equations have one, `W_scores`; a copy has its mark."""
+        plain = [p for p in params if not p.owner]
+        for p in plain:
+            self.of[p.node] = self.take(p.name, p.copy)
+        families: dict[str, dict[str, list[Param]]] = {}
+        for p in params:
+            if p.owner:
+                base = p.name + (str(p.instance) if p.instance else "")
+                family = re.sub(r"\[\d+\]", "[]" * len(p.copy), p.path)
+                families.setdefault(base, {}).setdefault(family, []).append(p)
+        for base, group in families.items():
+            single = len(group) == 1 and safe(base) not in self.bases
+            chosen: set[str] = set()
+            for number, (family, members) in enumerate(group.items()):
+                first = members[0]
+                # A repeat's parameters keep the plain name: its body is read most.
+                keeps = single or (bool(first.copy) and number == self._first(group))
+                name = (
+                    base
+                    if keeps
+                    else self._longer(base, first, chosen | set(self.bases))
+                )
+                if not single and not keeps and len(group) == 1:
+                    name = self._longer(base, first, set(self.bases))
+                chosen.add(name)
+                for p in members:
+                    self.of[p.node] = self.take(name, p.copy)
+
+    @staticmethod
+    def _first(group: dict[str, list[Param]]) -> int:
+        for number, members in enumerate(group.values()):
+            if members[0].copy:
+                return number
+        return -1
+
+    @staticmethod
+    def _longer(base: str, p: Param, taken: set[str]) -> str:
+        parts = [re.sub(r"\[\d+\]", "", part) for part in p.path.split(".")[:-1]]
+        parts = [spelt(part) for part in parts]
+        for suffix in (p.owner and spelt(p.owner), *reversed(parts), "_".join(parts)):
+            if suffix and safe(f"{base}_{suffix}") not in taken:
+                return f"{base}_{suffix}"
+        return base
+
+    def _bindings(self, bindings: list[Binding]) -> None:
+        """The user's equations. Versions of one name form families: a repeat with the
+        version before its first copy, or a single equation. The last one is bare."""
+        versions: dict[str, list[Binding]] = {}
+        seen: set[Node] = set()
+        for b in bindings:
+            if b.node not in seen:
+                seen.add(b.node)
+                versions.setdefault(b.name, []).append(b)
+        for name, group in versions.items():
+            if len(group) == 1 and not group[0].copy:
+                self.of[group[0].node] = self.take(name)
+                continue
+            families = self._families(group)
+            for number, family in reversed(list(enumerate(families, 1))):
+                base = name if number == len(families) else f"{name}{number}"
+                while safe(base) in self.bases:
+                    base = (
+                        f"{name}_{number}" if base == f"{name}{number}" else base + "_"
+                    )
+                for copy, b in family:
+                    self.of[b.node] = self.take(base, copy)
+                if len(family) > 1 or family[0][0]:
+                    self.last[safe(base)] = family[-1][0]
+
+    def _families(
+        self, group: list[Binding]
+    ) -> list[list[tuple[tuple[int, ...], Binding]]]:
+        """Split the versions of one name into runs that one loop variable could hold."""
+        equations = self.plan.program.equations
+
+        def key(b: Binding) -> tuple[int, int]:
+            e = equations[b.equation] if 0 <= b.equation < len(equations) else None
+            return (e.group, e.body) if e and b.copy else (-1, 0)
+
+        # Within one copy a name may be continued several times: the last is carried.
+        carried: dict[int, int] = {}
+        for b in group:
+            statement, body = key(b)
+            if statement >= 0:
+                carried[statement] = max(carried.get(statement, 0), body)
+        families: list[list[tuple[tuple[int, ...], Binding]]] = []
+        at: dict[tuple[int, int], int] = {}
+        before: int | None = None  # the family of the plain version just before
+        for b in group:
+            statement, body = key(b)
+            if statement < 0:
+                families.append([((), b)])
+                before = len(families) - 1
+                continue
+            k = (statement, body)
+            if k not in at:
+                if body == carried[statement] and before is not None:
+                    index = before
+                    ((_, initial),) = families[index]
+                    families[index] = [((-1,) * len(b.copy), initial)]
+                    at[k] = index
+                else:
+                    families.append([])
+                    at[k] = len(families) - 1
+                before = None if body == carried[statement] else before
+            families[at[k]].append((b.copy, b))
+        # the family that is continued last stands last
+        families.sort(key=lambda f: f[-1][1].equation)
+        return families
+
+    # ------------------------------------------------------------------ adjoints
+    def _adjoint_table(self) -> None:
+        """adjoint -> the primal whose name it takes: bound before hinted, outer first."""
+
+        def rank(primal: Node) -> tuple[int, int]:
+            named = 0 if primal in self.of else 1 if primal in self.hints else 2
+            return (named, -primal.serial)
+
+        for primal, adjoint in self.plan.joint.adjoints.items():
+            known = self._primal.get(adjoint)
+            if known is None or rank(primal) < rank(known):
+                self._primal[adjoint] = primal
+
+    def adjoint_base(self, primal: Node) -> tuple[str, tuple[int, ...]]:
+        """`d_h` for the adjoint of `h`, with the copy of `h`."""
+        known = self.of.get(primal)
+        if known is None:
+            base, copy = self.proposed(primal)
+            known = mark(safe(base).rstrip("_"), copy)
+        return "d_" + base_of(known).rstrip("_"), copy_of(known)
+
+    # ------------------------------------------------------------------ other values
+    def proposed(self, n: Node) -> tuple[str, tuple[int, ...]]:
+        """What a value would be called: its hint, or what the record says of it."""
+        copy = n.origin.copy
+        hint = self.hints.get(n)
+        if hint is None and n in self.plan.views.folded:
+            n = n.args[0]
+            hint = self.hints.get(n)
+        if hint is not None:
+            base, instance = hint
+            return (base + str(instance) if instance else base), copy
+        return self._result(n), copy
+
+    def _result(self, n: Node) -> str:
+        if n.op.name in ("add", "sub"):
+            m = n  # an affine map stays z
+            while m.op.name in ("add", "sub"):
+                m = m.args[0]
+            if m.op.name == "einsum2" and m not in self.of:
+                return m.op.result or "z"
+        result = n.op.result or n.op.name
+        if "{" in result:  # sin_{x}
+            argument = self.of.get(n.args[0], "")
+            short = base_of(argument) if len(argument) <= 8 else ""
+            result = result.split("{")[0] + short if short else n.op.name
+        return result.rstrip("_") or n.op.name
+
+    def name(self, n: Node, backward: bool = False) -> str:
+        """The marked name of a value; gives it one where it has none."""
+        known = self.of.get(n)
+        if known is None:
+            primal = self._primal.get(n) if backward else None
+            if primal is not None:
+                base, copy = self.adjoint_base(primal)
+            else:
+                base, copy = self.proposed(n)
+            known = self.of[n] = self.take(base, copy)
+        return known
+
+    # ------------------------------------------------------------------ spelling
+    def flat(self) -> dict[str, str]:
+        """Marked name -> the name outside of loops: `h1` for copy 0, `h` for the last."""
+        table: dict[str, str] = {}
+        used = {b for b, copies in self.bases.items() if () in copies}
+        for base, copies in self.bases.items():
+            if () in copies:
+                continue
+            last = self.last.get(base)
+            if last is None and base.startswith("d_"):
+                last = self.last.get(base[2:])
+            if len(copies) == 1 and last is None:
+                last = next(iter(copies))
+            if base in used:
+                last = None
+            for copy in sorted(copies):
+                if copy == last:
+                    text = base
+                else:
+                    joint = "_" if base[-1].isdigit() or len(copy) > 1 else ""
+                    text = base + joint + "_".join(str(c + 1) for c in copy)
+                    k = 1
+                    while text in used or text in RESERVED or text in self.bases:
+                        k += 1
+                        text = f"{base}_{'_'.join(str(c + 1) for c in copy)}" + (
+                            f"_{k}" if k > 2 else ""
+                        )
+                used.add(text)
+                table[mark(base, copy)] = text
+        return table

@@ -1,0 +1,79 @@
+"""A plan: which functions the module has, and what each computes, line by line.
+
+Comes out of `schedule`, goes into the emitters. A `Function` is its results and what is at
+hand; `blocks` hold, per equation, the nodes that get a line, in order. Everything else
+stands inside these lines. Names are no part of a plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ..ir.node import Node
+from ..ir.program import Joint, Program
+from .views import Views
+
+
+class Settings(Protocol):
+    """What the backend reads of the driver's options."""
+
+    @property
+    def level(self) -> int: ...
+
+    @property
+    def complex(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Why a node is bound in a function: `name` since `equation`.
+
+    `copy` is the version in a repeat. In `backward`: `primal` is whose adjoint it is,
+    `parameter` says that it is one that is returned.
+    """
+
+    equation: int
+    name: str
+    copy: tuple[int, ...] = ()
+    parameter: bool = False
+    primal: Node | None = None
+
+
+@dataclass
+class Block:
+    """The lines of one equation in one function."""
+
+    equation: int
+    lines: list[Node]
+
+
+@dataclass
+class Function:
+    """One function of the module, scheduled."""
+
+    name: Literal["forward", "backward", "evaluate", "predict"]
+    results: tuple[tuple[str, Node], ...]
+    at_hand: frozenset[Node]
+    leaves: tuple[Node, ...]  # the parameters and inputs that it reads, as declared
+    bound: dict[Node, Bound]
+    blocks: list[Block] = field(default_factory=list)
+    lines: set[Node] = field(default_factory=set)
+    chains: dict[Node, Node] = field(default_factory=dict)
+    """First part of a long sum -> the sum: both have one name, the second is a `+=`."""
+    computed: list[Node] = field(default_factory=list)  # all of it, arguments first
+
+
+@dataclass
+class Plan:
+    """The module."""
+
+    joint: Joint
+    views: Views
+    level: int
+    functions: dict[str, Function]
+    saved: tuple[Node, ...]  # inputs and parameters first, then as computed
+
+    @property
+    def program(self) -> Program:
+        return self.joint.program

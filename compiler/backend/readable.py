@@ -1,0 +1,324 @@
+"""The module's text: `-O0` and `-O1`, the source that people read.
+
+Stage: the last one. In: a `Plan`. Out: Python that imports NumPy alone, in black's layout.
+
+    text = emit(schedule(joint, options), options)
+
+Blocks follow the program's equations, `backward` mirrors them; above each block stand the
+equation, its line in the program, and in `backward` the chain rule of that equation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from ..ir.node import Node
+from .comments import Commentary
+from .cost import Cost, count
+from .expressions import Scope
+from .fills import Fills, drawn_twice, fill_expression, init_sizes
+from .header import header
+from .names import MARKED, Names
+from .plan import Function, Plan, Settings
+from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
+from .pyast import name as named
+from .reroll import Loop, Rolled, roll
+from .sizes import dim_expr, poly_expr, solve_for
+from .statements import BlockText, Writer
+
+SUMMARY = {
+    "forward": "Return the loss, and what backward reads.",
+    "backward": "Return the adjoint of every parameter: forward, from its last line up.",
+    "evaluate": "Return the losses and the metrics.",
+    "predict": "Return the outputs.",
+}
+
+
+def emit(plan: Plan, options: Settings) -> str:
+    """The text of the module."""
+    text = _Module(plan, bool(getattr(options, "complex", False))).text()
+    if any(len(line) > WIDTH and not _comment(line) for line in text.split("\n")):
+        import black  # only names beyond all measure come here
+
+        try:
+            text = black.format_str(text, mode=black.Mode())
+        except black.InvalidInput:  # pragma: no cover
+            pass
+    return text
+
+
+def _comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+class _Module:
+    """One emission."""
+
+    def __init__(self, plan: Plan, complex: bool) -> None:
+        self.plan = plan
+        self.complex = complex
+        self.names = Names(plan)
+        program = plan.program
+        self.scope = Scope(
+            {c.name: c.value for c in program.constants}, self.names.symbols
+        )
+        self.cost: Cost | None = count(plan) if plan.functions else None
+
+    def text(self) -> str:
+        plan = self.plan
+        writers: dict[str, Writer] = {}
+        bodies: dict[str, list[BlockText]] = {}
+        for key, f in plan.functions.items():
+            writer = writers[key] = Writer(
+                plan, f, self.names, self.scope, self.complex
+            )
+            bodies[key] = writer.run()
+        comments = Commentary(plan, self.names, bodies)
+        self.flat = self.names.flat()
+        rolled = roll(plan, self.names, bodies, comments, self.flat)
+        functions: list[list[str]] = []
+        if plan.program.params:
+            functions.append(self.init())
+        extra = self._extra_sizes(writers)
+        for key, f in plan.functions.items():
+            functions.append(
+                self.function(f, writers[key], rolled[key], comments, extra)
+            )
+        parts = [
+            docstring(header(plan, self.names, self.cost), 0),
+            ["", "import numpy as np"],
+        ]
+        head = self.constants()
+        if head:
+            parts.append(["", *head])
+        if plan.program.params:
+            parts.append(["", *self.parameters()])
+        for prelude in self.scope.preludes.values():
+            parts.append(["", "", *prelude.rstrip("\n").split("\n")])
+        for lines in functions:
+            parts.append(["", "", *lines])
+        return "\n".join(line for part in parts for line in part) + "\n"
+
+    # ------------------------------------------------------------------ head
+    def constants(self) -> list[str]:
+        """The constants that the code names."""
+        return [
+            f"{self.names.symbols[c.name]} = {number(c.value).text}"
+            for c in self.plan.program.constants
+            if c.name in self.scope.used_constants
+        ]
+
+    def parameters(self) -> list[str]:
+        """PARAMETERS: path -> shape; a size that the data bind stands as its name."""
+        items = []
+        for p in self.plan.program.params:
+            sizes = []
+            for d in p.node.shape:
+                text = dim_expr(d, str).text if d.integer is None else str(d.integer)
+                if d.integer is None:
+                    text = '"' + poly_expr(d.value, str).text + '"'
+                sizes.append(text)
+            inside = ", ".join(sizes) + ("," if len(sizes) == 1 else "")
+            items.append(f'"{p.path}": ({inside})')
+        return listing("PARAMETERS = {", items, "}", 0)
+
+    def init(self) -> list[str]:
+        """`init(rng, D)`: every fill, in order of evaluation."""
+        program = self.plan.program
+        out = Fills(self.scope, self.plan.views)
+        sizes = [self.names.symbols[s] for s in init_sizes(self.plan)]
+        lines = [f"def init(rng{''.join(', ' + s for s in sizes)}):"]
+        lines += docstring(["Return fresh parameters: arrays by path."], 4)
+        for k, n in enumerate(drawn_twice(list(program.params)), 1):
+            text = f"draw_{k}"
+            lines.append(
+                f"    {text} = {out.draw(n.attrs.get('law', 'normal'), n.shape).text}"
+            )
+            out.shared[n] = text
+        items = [f'"{p.path}": {fill_expression(out, p).text}' for p in program.params]
+        return lines + listing("return {", items, "}", 4)
+
+    # ------------------------------------------------------------------ functions
+    def _extra_sizes(self, writers: dict[str, Writer]) -> list[str]:
+        """Sizes that backward needs and can take from no saved array: saved as numbers."""
+        if "backward" not in writers:
+            return []
+        writer = writers["backward"]
+        plain = [n for n in self.plan.saved if "⟦" not in self.names.of[n]]
+        return [
+            s
+            for s in self.plan.program.symbols
+            if s in writer.out.symbols_used and self._size_line(s, plain) is None
+        ]
+
+    def _size_line(self, symbol: str, arrays: Iterable[Node]) -> str | None:
+        spell = self.spell
+        for simple in (True, False):
+            for n in arrays:
+                for axis, d in enumerate(n.shape):
+                    if symbol not in d.symbols():
+                        continue
+                    text = self.flat.get(self.names.of[n], self.names.of[n])
+                    at = item(named(f"{text}.shape"), str(axis))
+                    made = solve_for(symbol, d, at, spell)
+                    if made is not None and (not simple or made.text == at.text):
+                        return f"{spell(symbol)} = {made.text}"
+        return None
+
+    def spell(self, symbol: str) -> str:
+        return self.names.symbols.get(symbol, symbol)
+
+    def function(
+        self,
+        f: Function,
+        writer: Writer,
+        rolled: Rolled,
+        comments: Commentary,
+        extra: Sequence[str],
+    ) -> list[str]:
+        """One function: head, what it unpacks, blocks, result."""
+        plan = self.plan
+        backward = f.name == "backward"
+        params = {p.node: p for p in plan.program.params}
+        used_params = [n for n in f.leaves if n in params]
+        inputs = [n for n in f.leaves if n not in params]
+        if backward:
+            arguments = ["saved", "d_loss=1.0"]
+        else:
+            arguments = ["params"] if used_params else []
+            arguments += [self.names.of[n] for n in inputs]
+        if f.name == "forward" and plan.program.params and not used_params:
+            arguments = ["params", *arguments]
+        lines = listing(f"def {f.name}(", arguments, "):", 0)
+        summary = SUMMARY[f.name]
+        if backward and any(path in _inputs(plan) for path, _ in f.results):
+            summary = summary.replace(
+                "every parameter", "every parameter and input asked for"
+            )
+        lines += docstring(fill_text(summary.split(" "), WIDTH - 7), 4)
+        start = len(lines)
+        if backward:
+            items = [self._final(self.names.of[n]) for n in rolled.saved]
+            items += [self.spell(s) for s in extra]
+            if rolled.layers:
+                items.append("layers")
+            lines += self._unpack_saved(items)
+        else:
+            lines += self._unpack_params(
+                [
+                    (self._final(self.names.of[n]), params[n].path)
+                    for n in used_params
+                    if n not in rolled.inside
+                ]
+            )
+        arrays = (
+            list(rolled.saved)
+            if backward
+            else inputs + [n for n in used_params if n not in rolled.inside]
+        )
+        for s in plan.program.symbols:
+            if (s in writer.out.symbols_used and not (backward and s in extra)) or (
+                f.name == "forward" and s in extra
+            ):
+                found = self._size_line(s, arrays)
+                if found:
+                    lines.append("    " + found)
+        if rolled.gradients:
+            lines.append("    gradients = {}")
+        bare = len(lines) == start
+        for entry in rolled.entries:
+            if not bare:
+                lines.append("")
+            bare = False
+            if isinstance(entry, Loop):
+                lines += self._loop(entry, comments, f)
+            else:
+                lines += self._block(entry, comments, f, 4)
+        lines += self._result(f, rolled, extra)
+        return lines
+
+    def _block(
+        self, block: BlockText, comments: Commentary, f: Function, indent: int
+    ) -> list[str]:
+        lines = [
+            self._final_text(t)
+            for t in comments.block(f.name, block, indent, self._final_text)
+        ]
+        pad = " " * indent
+        for s in block.statements:
+            text = pad + self._final_text(s.text)
+            if s.comment and len(text) + 4 + len(s.comment) <= WIDTH:
+                text += f"  # {s.comment}"
+            lines.append(text)
+        return lines
+
+    def _loop(self, loop: Loop, comments: Commentary, f: Function) -> list[str]:
+        return loop.render(comments, f.name)
+
+    def _final(self, marked: str) -> str:
+        return self.flat.get(marked, marked)
+
+    def _final_text(self, text: str) -> str:
+        if "⟦" not in text:
+            return text
+        return MARKED.sub(lambda m: self.flat.get(m[0], m[1]), text)
+
+    def _unpack_params(self, items: list[tuple[str, str]]) -> list[str]:
+        """`W1, b1 = params["W1"], params["b1"]`, as many as fit on a line."""
+        lines: list[str] = []
+        group: list[tuple[str, str]] = []
+
+        def text(rows: list[tuple[str, str]]) -> str:
+            left = ", ".join(n for n, _ in rows)
+            right = ", ".join(f'params["{p}"]' for _, p in rows)
+            return f"    {left} = {right}"
+
+        def owner(row: tuple[str, str]) -> str:
+            return row[1].rpartition(".")[0]
+
+        if len(text(items)) <= WIDTH:
+            return [text(items)] if items else []
+        for row in items:
+            same = not group or owner(group[-1]) == owner(row)
+            if group and (not same or len(text([*group, row])) > WIDTH):
+                lines.append(text(group))
+                group = []
+            group.append(row)
+        return [*lines, text(group)]
+
+    def _unpack_saved(self, items: list[str]) -> list[str]:
+        if not items:
+            return []
+        if len(items) == 1:
+            return [f"    ({items[0]},) = saved"]
+        one = "    " + ", ".join(items) + " = saved"
+        if len(one) <= WIDTH:
+            return [one]
+        return listing("(", items, ") = saved", 4, lone=True)
+
+    def _result(self, f: Function, rolled: Rolled, extra: Sequence[str]) -> list[str]:
+        def text(n: Node) -> str:
+            return self._final(self.names.of[n])
+
+        if f.name == "forward":
+            items = [text(n) for n in rolled.saved]
+            items += [self.spell(s) for s in extra]
+            if rolled.layers:
+                items.append("layers")
+            head = f"return {text(f.results[0][1])}, ("
+            return listing(head, items, ")", 4, lone=True)
+        items = [
+            f'"{key}": {text(n)}' for key, n in f.results if key not in rolled.stored
+        ]
+        if rolled.gradients:
+            lines = listing("gradients |= {", items, "}", 4) if items else []
+            return [*lines, "    return gradients"]
+        return listing("return {", items, "}", 4)
+
+
+def _inputs(plan: Plan) -> set[str]:
+    return {i.name for i in plan.program.inputs}
+
+
+__all__ = ["Callable", "emit", "printable", "re"]

@@ -1,0 +1,351 @@
+"""From a joint program to a plan: the order of the textbook's lines.
+
+Stage: after the passes, before the emitters. In: a `Joint`. Out: a `Plan` with `forward`,
+`backward`, `evaluate` and `predict`, as far as the program has a use for them.
+
+A function is its roots and what is at hand; reachability says what is computed in it. A
+bound node stands in its equation's block or in the first block that needs it, any other
+node in the first block that uses it, and nothing before its arguments. `backward` lists the
+blocks reversed. What `backward` reads of `forward` is saved, through views; inputs and
+parameters come first.
+
+    h = relu(x @ W)         forward:  equation 0: z, h       saved: x, W, h
+    loss = sum(h^2)                   equation 1: loss
+                            backward: equation 1: d_h;  equation 0: d_z, d_W
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from ..ir.graph import ancestors
+from ..ir.node import Node
+from ..ir.program import Joint, Mode
+from .lines import choose_lines
+from .plan import Block, Bound, Function, Plan, Settings
+from .views import ATOMS, DEEPEST, Views
+
+Name = Literal["forward", "backward", "evaluate", "predict"]
+
+
+def schedule(joint: Joint, options: Settings) -> Plan:
+    """Decide what each function of the module computes, where, and in how many lines."""
+    program = joint.program
+    training, evaluation = program.training, program.evaluation
+    live = ancestors(_all_roots(joint))
+    primal_bound = _primal(training)
+    adjoint_bound = _adjoint(joint, primal_bound)
+    evaluation_bound = primal_bound if evaluation is training else _primal(evaluation)
+    views = Views(
+        sorted(live, key=lambda n: n.serial),
+        [*primal_bound, *evaluation_bound, *adjoint_bound],
+    )
+    order = list(range(len(program.equations)))
+    leaves = [i.node for i in program.inputs] + [p.node for p in program.params]
+    leaves += [s.node for s in program.states] + list(program.noises)
+    functions: dict[str, Function] = {}
+    shared: set[Node] = set()  # a line in one function is a line in all
+
+    def add(
+        name: Name,
+        results: Sequence[tuple[str, Node]],
+        bound: dict[Node, Bound],
+        at_hand: Iterable[Node] = leaves,
+        keep: Iterable[Node] = (),
+    ) -> Function:
+        backward = name == "backward"
+        made = _Scheduler(
+            views, name, results, at_hand, bound, leaves, options.level
+        ).run(order[::-1] if backward else order, shared, keep)
+        functions[name] = made
+        shared.update(made.lines)
+        return made
+
+    saved: tuple[Node, ...] = ()
+    if training.total is not None and joint.gradients:
+        total = training.total
+        gradients = list(joint.gradients.items())
+        keep = _saved(views, total.node, [n for _, n in gradients])
+        keep |= _alike(joint, views, keep)
+        forward = add("forward", [("loss", total.node)], primal_bound, keep=keep)
+        saved = _saved_order(leaves, forward, keep)
+        add("backward", gradients, adjoint_bound, at_hand=saved)
+    if evaluation.total is not None:
+        results = {"loss": evaluation.total.node}
+        for root in (*evaluation.losses, *evaluation.metrics):
+            results.setdefault(root.name or "loss", root.node)
+        add("evaluate", list(results.items()), evaluation_bound)
+    outputs = [(root.name, root.node) for root in evaluation.outputs]
+    if evaluation.total is None:
+        outputs += [(root.name, root.node) for root in evaluation.metrics]
+    if outputs:
+        add("predict", outputs, evaluation_bound)
+    return Plan(joint, views, options.level, functions, saved)
+
+
+def _all_roots(joint: Joint) -> list[Node]:
+    roots = list(joint.gradients.values())
+    for mode in (joint.program.training, joint.program.evaluation):
+        roots += [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
+        if mode.total is not None:
+            roots.append(mode.total.node)
+    return roots
+
+
+def _primal(mode: Mode) -> dict[Node, Bound]:
+    """The values of the user's equations; the first of two names for one node."""
+    bound: dict[Node, Bound] = {}
+    for b in mode.bindings:
+        if b.node.op.family != "leaf":
+            bound.setdefault(b.node, Bound(b.equation, b.name, b.copy))
+    return bound
+
+
+def _adjoint(joint: Joint, primal: dict[Node, Bound]) -> dict[Node, Bound]:
+    """The last partial sum that each equation adds to the adjoint of a named value."""
+    last: dict[tuple[int, Node], Node] = {}
+    for equation, node, partial in joint.partials:
+        if node in primal or node.op.family == "leaf":
+            last[equation, node] = partial
+    returned = {p.node for p in joint.program.params}
+    returned |= {i.node for i in joint.program.inputs}
+    bound: dict[Node, Bound] = {}
+    for (equation, node), partial in last.items():
+        if partial.op.family == "leaf" or partial in primal:
+            continue
+        name = primal[node].name if node in primal else str(node.attrs.get("name", ""))
+        copy = primal[node].copy if node in primal else ()
+        bound.setdefault(
+            partial, Bound(equation, name, copy, node in returned, primal=node)
+        )
+    return bound
+
+
+def _saved(views: Views, total: Node, gradients: Sequence[Node]) -> set[Node]:
+    """The forward values that backward reads, through what it takes again."""
+    forward = ancestors([total])
+    beyond = ancestors(gradients, stop=forward)
+    stack = [a for n in beyond if n not in forward for a in n.args]
+    stack += gradients
+    saved: set[Node] = set()
+    seen: set[Node] = set()
+    while stack:
+        n = stack.pop()
+        if n in seen or n not in forward:
+            continue
+        seen.add(n)
+        if n.op.name in ATOMS or n.op.name == "seed" or views.trivial(n):
+            continue
+        if views.is_view(n) or views.retaken(n):
+            stack.extend(n.args)
+        else:
+            saved.add(n)
+    return saved
+
+
+def _alike(joint: Joint, views: Views, saved: set[Node]) -> set[Node]:
+    """Parameters that backward needs for the shape or type of an adjoint alone."""
+    sources = {p.path: p.node for p in joint.program.params}
+    sources |= {i.name: i.node for i in joint.program.inputs}
+    wanted = {
+        sources[path]
+        for path, n in joint.gradients.items()
+        if path in sources
+        and (n.op.name in ATOMS or views.is_view(n) or views.trivial(n))
+    }
+    if not wanted and not any(n.kind == "real" for n in saved):
+        wanted = {
+            sources[path] for path in list(joint.gradients)[:1] if path in sources
+        }
+    return wanted
+
+
+def _saved_order(
+    leaves: Sequence[Node], forward: Function, saved: set[Node]
+) -> tuple[Node, ...]:
+    computed = [n for b in forward.blocks for n in b.lines if n in saved]
+    return (*[n for n in leaves if n in saved], *computed)
+
+
+def _leaves(leaves: Sequence[Node], live: set[Node]) -> tuple[Node, ...]:
+    """What a function reads of the outside, and inputs that tell it a size it needs."""
+    read = {n for n in leaves if n in live}
+    known = {s for n in read for d in n.shape for s in d.symbols()}
+    needed: set[str] = set()
+    for n in live:
+        for d in n.shape:
+            needed.update(d.symbols())
+        if n.op.name == "size":
+            needed.update(n.attrs["dim"].symbols())
+    for n in leaves:
+        if n.op.name == "input":
+            told = {s for d in n.shape for s in d.symbols()} & needed
+            if not told <= known:
+                read.add(n)
+                known |= told
+    return tuple(n for n in leaves if n in read)
+
+
+class _Scheduler:
+    """One function."""
+
+    def __init__(
+        self,
+        views: Views,
+        name: Name,
+        results: Sequence[tuple[str, Node]],
+        at_hand: Iterable[Node],
+        bound: dict[Node, Bound],
+        leaves: Sequence[Node],
+        level: int,
+    ) -> None:
+        self.views = views
+        self.level = level
+        self.leaves = leaves
+        hand = frozenset(at_hand)
+        self.live = ancestors((n for _, n in results), stop=hand)
+        self.roots = {n for _, n in results if n not in hand}
+        self.function = Function(
+            name,
+            tuple(results),
+            hand,
+            _leaves(leaves, self.live),
+            {n: b for n, b in bound.items() if n in self.live and n not in hand},
+        )
+        self.nodes = self._computed()
+        self.function.computed = self.nodes
+        self._base: dict[Node, Node] = {}
+
+    def _computed(self) -> list[Node]:
+        """The live nodes that are computed here, arguments first; no views, no atoms."""
+        f, views = self.function, self.views
+        out: list[Node] = []
+        depth: dict[Node, int] = {}
+        for n in sorted(self.live, key=lambda n: n.serial):
+            if n in f.at_hand or n.op.family == "leaf" or n.op.name in ATOMS:
+                if n in self.roots and n.op.name in ATOMS:
+                    out.append(n)
+                continue
+            if n in views.absorbed:
+                continue
+            if views.is_view(n) and n not in f.bound and n not in self.roots:
+                depth[n] = depth.get(n.args[0], 0) + 1
+                if depth[n] < DEEPEST:
+                    continue
+                depth[n] = 0
+            out.append(n)
+        return out
+
+    def base(self, n: Node) -> Node:
+        """What a reader of `n` reads: `n` itself, or what a view of it is a view of."""
+        path: list[Node] = []
+        while n not in self.visible and n not in self.function.at_hand:
+            known = self._base.get(n)
+            if known is not None:
+                n = known
+                break
+            if n.op.name in ATOMS or n.op.family == "leaf" or not n.args:
+                break
+            path.append(n)
+            n = n.args[0]
+        for p in path:
+            self._base[p] = n
+        return n
+
+    def run(
+        self, order: Sequence[int], shared: set[Node], keep: Iterable[Node]
+    ) -> Function:
+        f, nodes = self.function, self.nodes
+        self.visible = set(nodes)
+        reads: dict[Node, list[Node]] = (
+            {}
+        )  # node -> what it reads, argument by argument
+        uses: dict[Node, list[Node]] = {}
+        for n in nodes:
+            # a folded reshape reads what its reduction reads
+            args = n.args[0].args if n in self.views.folded else n.args
+            reads[n] = [b for a in args if (b := self.base(a)) in self.visible]
+            for b in reads[n]:
+                uses.setdefault(b, []).append(n)
+        rank = {equation: i for i, equation in enumerate(order)}
+        place = self._places(rank, reads, uses)
+        f.lines = choose_lines(
+            f,
+            self.views,
+            reads,
+            uses,
+            shared,
+            set(keep),
+            self.roots,
+            self.level,
+            self.base,
+        )
+        blocks: list[list[Node]] = [[] for _ in order] or [[]]
+        self._fill(blocks, place, reads)
+        f.blocks = [
+            Block(order[i] if order else -1, block)
+            for i, block in enumerate(blocks)
+            if block
+        ]
+        return f
+
+    def _places(
+        self,
+        rank: dict[int, int],
+        reads: dict[Node, list[Node]],
+        uses: dict[Node, list[Node]],
+    ) -> dict[Node, int]:
+        """The block of each node: where it is bound or first used, after its arguments."""
+        bound = self.function.bound
+        place: dict[Node, int] = {}
+        last = max(len(rank) - 1, 0)
+        for n in reversed(self.nodes):
+            first = min((place[u] for u in uses.get(n, ())), default=last)
+            if n in bound:
+                first = min(first, rank.get(bound[n].equation, last))
+            elif n not in uses:
+                first = rank.get(n.origin.equation, last)
+            place[n] = first
+        for n in self.nodes:
+            for b in reads[n]:
+                place[n] = max(place[n], place[b])
+        return place
+
+    def _fill(
+        self,
+        blocks: list[list[Node]],
+        place: dict[Node, int],
+        reads: dict[Node, list[Node]],
+    ) -> None:
+        """Depth first from a block's bindings; adjoints of parameters before values."""
+        f = self.function
+        members: list[list[Node]] = [[] for _ in blocks]
+        for n in self.nodes:
+            if n in f.lines:
+                members[place[n]].append(n)
+        done: set[Node] = set()
+
+        declared = {n: i for i, n in enumerate(self.leaves)}
+
+        def rank(n: Node) -> tuple[int, int]:
+            bound = f.bound.get(n)
+            if bound is not None and bound.parameter and bound.primal is not None:
+                return (0, declared.get(bound.primal, len(declared)))
+            return (1, n.serial)
+
+        backward = f.name == "backward"
+        for i, block in enumerate(blocks):
+            for start in sorted(members[i], key=rank) if backward else members[i]:
+                stack = [(start, False)]
+                while stack:
+                    n, finished = stack.pop()
+                    if finished:
+                        if n in f.lines:
+                            block.append(n)
+                        continue
+                    if n in done:
+                        continue
+                    done.add(n)
+                    stack.append((n, True))
+                    stack.extend((b, False) for b in reversed(reads[n]))

@@ -1,0 +1,76 @@
+"""Sizes as Python: `N`, `4 * width`, `(T - 1) // 2`, and where a function gets `N` from.
+
+In: a `Dim` and how symbols are spelt. Out: an expression in whole numbers.
+
+    dim_expr(2 * N + hidden, spell)        # 2 * N + hidden
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from math import lcm
+
+from ..ir.dims import Dim, Poly
+from .pyast import Expr, binary, name, negative, number
+
+Spell = Callable[[str], str]
+
+
+def dim_expr(dim: Dim, spell: Spell) -> Expr:
+    """The size as the program wrote it, with constants by name."""
+    return poly_expr(dim.written, spell)
+
+
+def poly_expr(poly: Poly, spell: Spell) -> Expr:
+    common = lcm(*(c.denominator for _, c in poly.terms)) if poly.terms else 1
+    total: Expr | None = None
+    for monomial, coefficient in poly.terms:
+        factor = int(coefficient * common)
+        term: Expr | None = None
+        if abs(factor) != 1 or not monomial:
+            term = number(abs(factor))
+        for symbol in monomial:
+            s = name(spell(symbol))
+            term = s if term is None else binary(ast.Mult, term, s)
+        assert term is not None
+        if total is None:
+            total = negative(term) if factor < 0 else term
+        else:
+            total = binary(ast.Sub if factor < 0 else ast.Add, total, term)
+    if total is None:
+        total = number(0)
+    return total if common == 1 else binary(ast.FloorDiv, total, number(common))
+
+
+def solve_for(symbol: str, dim: Dim, at: Expr, spell: Spell) -> Expr | None:
+    """`symbol` from one axis: the axis itself, or a linear size turned round."""
+    slope, rest = None, []
+    for monomial, coefficient in dim.value.terms:
+        if monomial == (symbol,):
+            slope = coefficient
+        elif symbol in monomial:
+            return None
+        else:
+            rest.append((monomial, coefficient))
+    if slope is None or slope <= 0:
+        return None
+    if rest:
+        offset = Poly(dict(rest))
+        if offset.integer is None:
+            return None
+        op = ast.Sub if offset.integer > 0 else ast.Add
+        at = binary(op, at, number(abs(offset.integer)))
+    if slope.denominator != 1:
+        at = binary(ast.Mult, at, number(slope.denominator))
+    return (
+        at
+        if slope.numerator == 1
+        else binary(ast.FloorDiv, at, number(slope.numerator))
+    )
+
+
+def shape_text(shape: tuple[Dim, ...], spell: Spell) -> str:
+    """`(N, hidden)`, for comments and docstrings."""
+    inside = ", ".join(dim_expr(d, spell).text for d in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

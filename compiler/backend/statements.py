@@ -1,0 +1,311 @@
+"""The statements of one function: assignments, and updates in place where they are safe.
+
+In: a scheduled function and the names of the module. Out: per equation, statements whose
+names are still marked with their copy.
+
+An update (`d_W += …`, `d[np.arange(N), y] -= 1`) changes its first argument. It is used
+only where that argument is a line of this function, freshly allocated (no view, input or
+saved value), last read here, of equal shape, and both have one name. Nothing that a caller
+handed in, or that `forward` saved, is ever modified.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ..ir.node import Node
+from .expressions import REAL, WEAK, Expressions, Scope, Value
+from .lines import statement_only
+from .names import Names, base_of
+from .plan import Function, Plan
+from .pyast import WIDTH
+from .sizes import shape_text
+from .views import ATOMS
+
+MARKS = re.compile(r"⟦[^⟧]*⟧")
+FOREVER = 1 << 60
+ACCUMULATE = frozenset({"add", "sub"})
+
+
+@dataclass
+class Statement:
+    """One line of code. `target` is the marked name that it binds or changes."""
+
+    text: str
+    target: str
+    comment: str = ""  # the shape
+    node: Node | None = None
+    update: bool = False
+
+
+@dataclass
+class BlockText:
+    """The statements of one equation."""
+
+    equation: int
+    statements: list[Statement] = field(default_factory=list)
+
+
+def visible_length(text: str) -> int:
+    """How long the line will be, about: a mark becomes a digit or nothing."""
+    return len(MARKS.sub("", text)) + (1 if "⟦" in text else 0)
+
+
+class Writer:
+    """One function to statements."""
+
+    def __init__(
+        self, plan: Plan, f: Function, names: Names, scope: Scope, complex: bool = False
+    ) -> None:
+        self.plan, self.f, self.names = plan, f, names
+        self.views = plan.views
+        self.complex = complex
+        self.backward = f.name == "backward"
+        self.out = Expressions(
+            scope, plan.views, f, self.name, self.like, complex=complex
+        )
+        self.owned: set[Node] = set()
+        self.order: dict[Node, int] = {}
+        self.last_read: dict[Node, int] = {}
+        self.joined: dict[Node, Node] = {}  # a value -> the later one whose name it has
+        self.current: dict[str, Node] = {}  # a name -> the value that it holds
+        self.copied: set[Node] = set()  # bases that are copied before they are changed
+        self.like_used = False
+
+    # ------------------------------------------------------------------ names
+    def name(self, n: Node) -> str:
+        known = self.names.of.get(n)
+        return known if known is not None else self._give(n)
+
+    def _give(self, n: Node) -> str:
+        end = n
+        while end in self.joined:
+            end = self.joined[end]
+        if end is not n:
+            given = self.names.of[n] = self.name(end)
+            return given
+        bound = self.f.bound.get(n)
+        if bound is not None and bound.primal is not None:
+            base, copy = self.names.adjoint_base(bound.primal)
+            key = f"{base}{copy}"
+            holder = self.current.get(key)
+            at = self.order.get(n, 0)
+            if holder is not None and self.last_read.get(holder, -1) <= at:
+                given = self.names.of[n] = self.names.of[holder]
+            else:
+                given = self.names.of[n] = self.names.take(base, copy)
+            self.current[key] = n
+            return given
+        return self.names.name(n, self.backward)
+
+    def like(self) -> str:
+        """An array whose type real values take."""
+        hand = self.plan.saved if self.backward else self.f.leaves
+        real = [n for n in hand if n.kind == "real"]
+        plain = [n for n in real if "⟦" not in self.names.of.get(n, "⟦")]
+        if not real:
+            return ""
+        return self.name((plain or real)[0])
+
+    # ------------------------------------------------------------------ liveness
+    def _liveness(self) -> None:
+        """The last line that reads each line, through views that are lines themselves."""
+        lines = [n for b in self.f.blocks for n in b.lines]
+        self.order = {n: i for i, n in enumerate(lines)}
+        at_line: dict[Node, list[Node]] = {n: self.reads(n) for n in lines}
+        last: dict[Node, int] = {n: i for n, i in self.order.items()}
+        for n, i in self.order.items():
+            for r in at_line[n]:
+                last[r] = max(last.get(r, -1), i)
+        for _, n in self.f.results:
+            last[n] = FOREVER
+            while self.views.is_view(n):
+                n = n.args[0]
+                last[n] = FOREVER
+        for n in reversed(lines):  # a view that lives keeps what it is a view of
+            if self.views.is_view(n):
+                for r in at_line[n]:
+                    last[r] = max(last[r], last[n])
+        self.last_read = last
+        self.at_line = at_line
+
+    def reads(self, n: Node) -> list[Node]:
+        """The lines and values at hand that the line of `n` reads."""
+        out: dict[Node, None] = {}
+        stack = list(n.args)
+        lines, hand = self.f.lines, self.f.at_hand
+        while stack:
+            m = stack.pop()
+            if m in lines or m in hand:
+                out.setdefault(m)
+            else:
+                stack.extend(m.args)
+        return list(out)
+
+    # ------------------------------------------------------------------ updates
+    def _join(self) -> None:
+        """Which values share a name, because one is made of the other in place."""
+        for first, total in self.f.chains.items():
+            if first in self.f.lines and self.last_read.get(first) == self.order.get(
+                total
+            ):
+                self.joined[first] = total
+        for b in self.f.blocks:
+            for n in b.lines:
+                if n.op.update is None or not n.args:
+                    continue
+                a = n.args[0]
+                if a not in self.f.lines or a.shape != n.shape:
+                    continue
+                chain = statement_only(n) or statement_only(a)
+                if chain and a not in self.f.bound and a not in self.joined:
+                    if self.last_read.get(a) == self.order[n]:
+                        if not statement_only(n) or self._fresh(a):
+                            self.joined[a] = n
+
+    def _fresh(self, a: Node) -> bool:
+        """Will the line of `a` allocate the array that it names?"""
+        if self.views.is_view(a) or a in self.f.at_hand:
+            return False
+        return a in self.f.lines
+
+    def _updated(self, n: Node) -> tuple[Node, int] | None:
+        """The argument that the line of `n` may change, and where the other stands."""
+        if n.op.update is None or len(n.args) < 2:
+            return None
+        candidates = [(n.args[0], 1)]
+        if n.op.name == "add":
+            candidates.append((n.args[1], 0))
+        for a, other in candidates:
+            if (
+                a in self.owned
+                and a.shape == n.shape
+                and a.kind == n.kind
+                and self.last_read.get(a, FOREVER) <= self.order[n]
+                and self.names.of.get(a) is not None
+                and self.name(n) == self.names.of[a]
+                and (not self.complex or statement_only(n))
+                and self.out.dtypes.get(a, REAL) != WEAK
+            ):
+                return a, other
+        return None
+
+    # ------------------------------------------------------------------ statements
+    def run(self) -> list[BlockText]:
+        self._liveness()
+        self._join()
+        blocks = []
+        for b in self.f.blocks:
+            block = BlockText(b.equation)
+            equations = self.plan.program.equations
+            looped = 0 <= b.equation < len(equations) and equations[b.equation].copy
+            self.indent = 8 if looped else 4
+            for n in b.lines:
+                self._line(n, block.statements)
+            blocks.append(block)
+        return blocks
+
+    def _line(self, n: Node, into: list[Statement]) -> None:
+        if n in self.views.folded or n.op.update is None:
+            updated = None
+        else:
+            self.name(n)
+            updated = self._updated(n)
+        if updated is not None:
+            a, other = updated
+            target = self.name(n)
+            text = self.out.update(n, target, other)
+            if self._fits(n, text, "", into):
+                self.owned.add(n)
+                into.append(Statement(text, target, "", n, update=True))
+            return
+        if statement_only(n):
+            self._copied(n, into)
+            return
+        target = self.name(n)
+        value = self._whole(n, target)
+        text = f"{target} = {value.expr.text}"
+        comment = shape_text(n.shape, self._symbol) if n.shape else ""
+        if not self._fits(n, text, comment, into):
+            return
+        if (
+            visible_length(text) + self.indent + (4 + len(comment)) * bool(comment)
+            > WIDTH
+        ):
+            comment = ""
+        self.out.dtypes[n] = value.dtype
+        if not self.views.is_view(n) and "broadcast_to(" not in text:
+            self.owned.add(n)
+        into.append(Statement(text, target, comment, n))
+
+    def _symbol(self, symbol: str) -> str:
+        return self.out.scope.symbols.get(symbol, symbol)
+
+    def _whole(self, n: Node, target: str) -> Value:
+        """The right side, in its full shape."""
+        value = self.out.value(n, top=True)
+        if value.shape == n.shape:
+            return value
+        alike = ""
+        bound = self.f.bound.get(n)
+        primals = [bound.primal] if bound and bound.primal else []
+        primals += [p for p in self.f.at_hand if p.op.name == "param"][:0]
+        for p in primals:
+            if p in self.f.at_hand and p.shape == n.shape:
+                alike = self.name(p)
+        return self.out.stretch(value, n.shape, alike)
+
+    def _copied(self, n: Node, into: list[Statement]) -> None:
+        """A statement whose base is not ours to change: it gets a copy first."""
+        base = n.args[0]
+        target = self.name(n)
+        start = self.out.full(base)
+        text = f"{target} = {start.expr.within(12)}.copy()"
+        comment = shape_text(n.shape, self._symbol) if n.shape else ""
+        into.append(Statement(text, target, comment, base))
+        self.owned.add(n)
+        into.append(Statement(self.out.update(n, target), target, "", n, update=True))
+
+    def _fits(self, n: Node, text: str, comment: str, into: list[Statement]) -> bool:
+        """Whether the line fits; where not, a part of it gets a line first, and again."""
+        shape = len(comment) + 4 if comment else 0
+        if visible_length(text) + self.indent + shape <= WIDTH:
+            return True
+        parts = self._parts(n)
+        if not parts:
+            return True
+        hints = self.names.hints
+        lengths = {p: len(self.out.value(p).expr.text) for p in parts}
+        part = max(parts, key=lambda p: (p in hints, lengths[p], -p.serial))
+        self.f.lines.add(part)
+        self.order[part] = self.order[n]
+        self.last_read[part] = self.order[n]
+        self._line(part, into)
+        self._line(n, into)
+        return False
+
+    def _parts(self, n: Node) -> list[Node]:
+        """The operations nested into the line of `n`, outermost first."""
+        source = n.args[0] if n in self.views.folded else n
+        out: list[Node] = []
+        stack = list(source.args)
+        while stack:
+            m = stack.pop()
+            if m in self.f.lines or m in self.f.at_hand or m.op.family == "leaf":
+                continue
+            if m.op.name in ATOMS or self.views.trivial(m):
+                continue
+            if self.views.is_view(m):
+                stack.extend(m.args)
+            elif m not in out:
+                out.append(m)
+        return out
+
+
+def names_in(text: str) -> list[str]:
+    """The marked or plain names that occur in a statement."""
+    return re.findall(r"[^\W\d]\w*(?:⟦[^⟧]*⟧)?", text)
+
+
+__all__ = ["BlockText", "Statement", "Writer", "base_of", "names_in"]

@@ -1,0 +1,124 @@
+"""What costs nothing: views, sizes and constants, and what is simply written again.
+
+Stage: the backend's first look at a joint program. In: its nodes. Out: for every node,
+whether it is computed, read through, or an atom that is written where it is used.
+
+* An *atom* is a constant, a size, a structural zero, an index along an axis.
+* A *view* shares its argument's storage: a reader of the view reads the argument.
+* A reduction keeps its axes in the DAG; a reshape that drops them again is no view but
+  the reduction itself, ``x.sum(axis=0)``, where nobody reads the reduction otherwise: it
+  is `folded`.
+* *Trivial* is arithmetic of sizes, constants and ``d_loss``: never named, never saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.dims import ONE
+from ..ir.node import Node
+
+ATOMS = frozenset({"const", "size", "zero", "iota"})
+VIEWS = frozenset({"broadcast", "reshape", "transpose", "slice", "stop"})
+ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
+REDUCTIONS = frozenset({"sum", "max", "any", "all", "argmax"})
+COMPARISONS = frozenset({"lt", "le", "eq", "not", "and", "or"})
+MOST_REPEATED = 4  # operations of sizes that are repeated rather than named
+DEEPEST = 8  # views upon views before one of them gets a line
+
+
+class Views:
+    """The classification of the live nodes of one module."""
+
+    def __init__(self, live: Iterable[Node], bound: Iterable[Node]) -> None:
+        self._trivial: dict[Node, int] = {}
+        named = set(bound)
+        readers: dict[Node, int] = {}
+        drops: dict[Node, list[Node]] = {}
+        for n in live:
+            for a in dict.fromkeys(n.args):
+                readers[a] = readers.get(a, 0) + 1
+            if drops_axes(n):
+                drops.setdefault(n.args[0], []).append(n)
+        self.folded: set[Node] = {
+            reshape
+            for reduction, reshapes in drops.items()
+            if reduction not in named and readers[reduction] == len(reshapes)
+            for reshape in reshapes
+        }
+        self.absorbed: set[Node] = {reshape.args[0] for reshape in self.folded}
+
+    def is_view(self, n: Node) -> bool:
+        """Read through wherever it stands (unless the user named it)."""
+        if n.op.name == "cast":
+            return n.args[0].kind != "real"
+        if n.op.name == "reshape":
+            return n not in self.folded
+        return n.op.name in VIEWS or (n.op.view and bool(n.args))
+
+    def trivial(self, n: Node) -> bool:
+        """Arithmetic of sizes, constants and the seed, short enough to be repeated."""
+        return self.operations_of_sizes(n) <= MOST_REPEATED
+
+    def operations_of_sizes(self, n: Node) -> int:
+        """How many operations; beyond MOST_REPEATED for anything but such arithmetic."""
+        known = self._trivial.get(n)
+        if known is not None:
+            return known
+        stack = [n]
+        while stack:
+            m = stack[-1]
+            if m in self._trivial:
+                stack.pop()
+                continue
+            if m.is_a("const", "size", "seed"):
+                self._trivial[m] = 0
+            elif (
+                m.shape or m.kind != "real" or m.op.name not in (ARITHMETIC | {"cast"})
+            ):
+                self._trivial[m] = MOST_REPEATED + 1
+            else:
+                missing = [a for a in m.args if a not in self._trivial]
+                if missing:
+                    stack.extend(missing)
+                    continue
+                total = 1 + sum(self._trivial[a] for a in m.args)
+                self._trivial[m] = min(total, MOST_REPEATED + 1)
+            stack.pop()
+        return self._trivial[n]
+
+    def retaken(self, n: Node) -> bool:
+        """A mask such as `h > 0`: computed again in backward, never saved."""
+        return (
+            n.op.name in ("lt", "le", "eq", "not")
+            and n.kind == "bool"
+            and sum(not self.constant(a) for a in n.args) <= 1
+        )
+
+    def constant(self, n: Node) -> bool:
+        """A number under any views."""
+        while self.is_view(n):
+            n = n.args[0]
+        return n.op.name in ATOMS or self.trivial(n)
+
+
+def drops_axes(n: Node) -> bool:
+    """Is `n` a reshape that takes out exactly the axes that a reduction kept as ones?"""
+    if n.op.name != "reshape":
+        return False
+    x = n.args[0]
+    axes = reduced(x)
+    if not axes or any(x.shape[i] != ONE for i in axes):
+        return False
+    return n.shape == tuple(d for i, d in enumerate(x.shape) if i not in axes)
+
+
+def reduced(n: Node) -> tuple[int, ...]:
+    """The axes that a reduction keeps as ones; () for any other op."""
+    if n.op.name not in REDUCTIONS:
+        return ()
+    axes = n.attrs.get("axes")
+    if axes is None:
+        axis = n.attrs.get("axis")
+        return () if axis is None else (int(axis),)
+    return tuple(axes)
