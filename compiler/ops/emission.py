@@ -1,0 +1,200 @@
+"""Ops that only the emitter meets: what one line of NumPy does at once.
+
+The last pass (`passes/idioms.py`) puts them in place of the primitives that say the same:
+`x.mean()`, a sum that drops its axes, a value put on a buffer. They come after the
+derivatives are taken, so they have no rules; the scheduler sees the fused value, and does
+not split what reads well in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ir.dims import ONE, Shape
+from ..ir.node import Node
+from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
+from .classes import Text
+from .indexing import places
+from .layout import index_text
+from .reduction import axis_text
+
+
+def _reduced(shape: Shape, axes: tuple[int, ...], keep: bool) -> Shape:
+    if keep:
+        return tuple(ONE if i in axes else d for i, d in enumerate(shape))
+    return tuple(d for i, d in enumerate(shape) if i not in axes)
+
+
+def _reducing(kind: Kind | None = None) -> Infer:
+    def infer(args: tuple[Node, ...], attrs: Attrs) -> tuple[Shape, Kind]:
+        x = args[0]
+        shape = _reduced(x.shape, attrs["axes"], attrs["keep"])
+        return shape, kind or x.kind
+
+    return infer
+
+
+def _method(name: str, more: str = "") -> Callable[[Node], Text]:
+    def numpy(node: Node) -> Text:
+        return f"{{x}}.{name}({axis_text(node, node.attrs['keep'])}{more})"
+
+    return numpy
+
+
+def _words(name: str) -> Callable[[Node], Text]:
+    """`mean(x)`, `mean over N of x`."""
+
+    def text(node: Node) -> Text:
+        axes: tuple[int, ...] = node.attrs["axes"]
+        shape = node.args[0].shape
+        if len(axes) == len(shape):
+            return f"{name}({{x}})"
+        return f"{name} over {', '.join(str(shape[a]) for a in axes)} of {{x}}"
+
+    return text
+
+
+def _reduction(
+    name: str,
+    method: str,
+    result: str,
+    kind: Kind | None = None,
+    more: str = "",
+    **fields: Any,
+) -> Op:
+    return REGISTRY.add(
+        Op(
+            name=name,
+            args=("x",),
+            family="special",
+            infer=_reducing(kind),
+            numpy=_method(method, more),
+            text=_words(method),
+            result=result,
+            call=True,
+            cost=lambda node: node.args[0].shape,
+            **fields,
+        )
+    )
+
+
+_reduction("sum_over", "sum", "total")
+_reduction("mean_over", "mean", "mean", kind="real")
+_reduction(
+    "max_over",
+    "max",
+    "m",
+    more=", initial=-np.inf",
+    note="The maximum where an axis may be empty: -infinity then.",
+)
+
+
+# ------------------------------------------------------------------------ elementwise
+def _first(kind: Kind | None = None) -> Infer:
+    def infer(args: tuple[Node, ...], attrs: Attrs) -> tuple[Shape, Kind]:
+        return args[0].shape, kind or args[0].kind
+
+    return infer
+
+
+REGISTRY.add(
+    Op(
+        name="finite",
+        args=("x",),
+        family="discrete",
+        infer=_first("bool"),
+        numpy="np.isfinite({x})",
+        text="{x} finite",
+        precedence=0,
+        result="finite",
+        call=True,
+    )
+)
+REGISTRY.add(
+    Op(
+        name="masked",
+        args=("g", "c"),
+        family="special",
+        infer=_first(),
+        numpy="{g} * ({c})",
+        update="{g} *= {c}",
+        text="{g} where {c}",
+        precedence=0,
+        result="masked",
+        note="where(c, g, 0) of an adjoint that no local derivative was sunk into.",
+    )
+)
+
+
+# ------------------------------------------------------------------------ on a buffer
+def _same_as_base(args: tuple[Node, ...], attrs: Attrs) -> tuple[Shape, Kind]:
+    return args[0].shape, args[0].kind
+
+
+def _sign(node: Node) -> str:
+    return "-" if node.attrs["minus"] else "+"
+
+
+def _put_update(node: Node) -> Text:
+    inside, holes = places(node.args[1])
+    return f"{{base}}[{inside}] {_sign(node)}= {{g}}", holes
+
+
+def _slice_update(node: Node) -> Text:
+    inside, holes = index_text(node.shape, node.attrs)
+    return f"{{base}}[{inside}] {_sign(node)}= {{x}}", holes
+
+
+def _one(node: Node) -> bool:
+    g = node.args[2]
+    return (
+        g.is_a("broadcast")
+        and g.args[0].is_a("const")
+        and g.args[0].attrs["value"] == 1
+    )
+
+
+def _put_text(node: Node) -> Text:
+    times = "" if _one(node) else " {g}"
+    return f"{{base}} {_sign(node)} one_hot({{index}}){times}"
+
+
+def _on_buffer(name: str, args: str, **fields: Any) -> Op:
+    return REGISTRY.add(
+        Op(
+            name=name,
+            args=tuple(args.split()),
+            family="special",
+            infer=_same_as_base,
+            precedence=1,
+            result="total",
+            **fields,
+        )
+    )
+
+
+_on_buffer(
+    "put_on",
+    "base index g",
+    update=_put_update,
+    text=_put_text,
+    cost=lambda node: node.args[2].shape,
+    note="base + put(index, g), or base - put(index, g).",
+)
+_on_buffer(
+    "scatter_on",
+    "base index g",
+    update="np.add.at({base}, {index}, {g})",
+    text="{base} + {g} at {index}",
+    cost=lambda node: node.args[2].shape,
+    note="base + scatter_add(g, index) along the first axis. Repeated indices add up.",
+)
+_on_buffer(
+    "slice_on",
+    "base x",
+    update=_slice_update,
+    text="{base} + {x}",
+    cost=lambda node: node.args[1].shape,
+    note="base + unslice(x), or base - unslice(x).",
+)

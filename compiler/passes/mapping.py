@@ -1,0 +1,123 @@
+"""A joint program through a table old -> new: what names stand for follows the nodes.
+
+Comes in: a `Joint` and the table that a pass made. Goes out: a `Joint` whose roots,
+bindings, partial sums, gradients and primal -> adjoint table are mapped. A replacement
+inherits the name of what it replaces; what the roots no longer reach loses its binding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..ir.graph import Graph, ancestors
+from ..ir.node import Node
+from ..ir.program import Binding, Joint, Mode, Root
+
+
+def roots_of(joint: Joint) -> list[Node]:
+    """What has to be computed, in a fixed order, each once."""
+    roots: dict[Node, None] = {}
+    for mode in _modes(joint):
+        for root in (*mode.losses, *mode.metrics, *mode.outputs):
+            roots.setdefault(root.node)
+        if mode.total is not None:
+            roots.setdefault(mode.total.node)
+        for _, node in mode.updates:
+            roots.setdefault(node)
+    for node in joint.gradients.values():
+        roots.setdefault(node)
+    return list(roots)
+
+
+def bound_in(joint: Joint) -> set[Node]:
+    """The nodes that have a name: no rule looks through them.
+
+    They are the values of equations, the roots, and, for each equation and each named
+    value or parameter, the last partial sum that the equation adds to its adjoint:
+    earlier ones would forbid to factor what one equation contributes.
+    """
+    bound = set(roots_of(joint))
+    named: set[Node] = set()
+    for mode in _modes(joint):
+        named.update(b.node for b in mode.bindings)
+    last: dict[tuple[int, Node], Node] = {}
+    for equation, primal, partial in joint.partials:
+        if primal in named or primal.op.family == "leaf":
+            last[equation, primal] = partial
+    return bound | named | set(last.values())
+
+
+def map_joint(joint: Joint, table: Mapping[Node, Node]) -> Joint:
+    """The joint program after a pass."""
+
+    def new(node: Node) -> Node:
+        return table.get(node, node)
+
+    program = joint.program
+    training = _map_roots(program.training, table)
+    same = program.evaluation is program.training
+    evaluation = training if same else _map_roots(program.evaluation, table)
+    gradients = {path: new(node) for path, node in joint.gradients.items()}
+    moved = replace(
+        joint,
+        program=replace(program, training=training, evaluation=evaluation),
+        gradients=gradients,
+    )
+    live = ancestors(roots_of(moved))
+    training = _map_bindings(training, table, live)
+    evaluation = training if same else _map_bindings(evaluation, table, live)
+    adjoints: dict[Node, Node] = {}
+    for primal, adjoint in joint.adjoints.items():
+        if new(adjoint) in live:
+            adjoints.setdefault(new(primal), new(adjoint))
+    partials = tuple(
+        (equation, new(primal), new(partial))
+        for equation, primal, partial in joint.partials
+        if new(partial) in live
+    )
+    move_hints(program.graph, table)
+    return replace(
+        moved,
+        program=replace(program, training=training, evaluation=evaluation),
+        adjoints=adjoints,
+        partials=partials,
+    )
+
+
+def move_hints(graph: Graph, table: Mapping[Node, Node]) -> None:
+    """A replacement inherits the name that was proposed for what it replaces."""
+    for node, (name, instance) in list(graph.hints.items()):
+        moved = table.get(node)
+        if moved is not None and moved is not node:
+            graph.hint(moved, name, instance)
+
+
+def _modes(joint: Joint) -> tuple[Mode, ...]:
+    program = joint.program
+    if program.evaluation is program.training:
+        return (program.training,)
+    return (program.training, program.evaluation)
+
+
+def _map_roots(mode: Mode, table: Mapping[Node, Node]) -> Mode:
+    def each(roots: tuple[Root, ...]) -> tuple[Root, ...]:
+        return tuple(replace(r, node=table.get(r.node, r.node)) for r in roots)
+
+    return replace(
+        mode,
+        losses=each(mode.losses),
+        metrics=each(mode.metrics),
+        outputs=each(mode.outputs),
+        total=None if mode.total is None else each((mode.total,))[0],
+        updates=tuple((path, table.get(n, n)) for path, n in mode.updates),
+    )
+
+
+def _map_bindings(mode: Mode, table: Mapping[Node, Node], live: set[Node]) -> Mode:
+    kept: list[Binding] = []
+    for b in mode.bindings:
+        node = table.get(b.node, b.node)
+        if node in live:
+            kept.append(b if node is b.node else replace(b, node=node))
+    return replace(mode, bindings=tuple(kept))

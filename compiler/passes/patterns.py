@@ -1,0 +1,215 @@
+"""Rules and the walk that applies them: the machinery of every pass.
+
+A *rule* looks at one node, whose arguments are already in normal form, and returns a
+better node of the same value or None. A `Rewriter` takes the nodes below some roots once,
+arguments before users, rebuilds each on its new arguments and tries the rules of its op
+until none fires. The result is a table old -> new; who owns names maps them through it.
+
+A *fence* is a value that has a name of its own: it is bound to an equation, or read by
+two. A rule may look through an argument only if it is `free`; so the steps of the chain
+rule that a reader sees stay the steps that are computed. Views, and arithmetic of sizes,
+constants and the seed, are taken again instead of named: only a binding fences those.
+
+    >>> @rule("neg", safety="=")                          # doctest: +SKIP
+    ... def double_negation(rw, n):
+    ...     x = n.args[0]
+    ...     return x.args[0] if x.is_a("neg") and rw.free(x) else None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..ir.graph import Graph, rebuild, topological
+from ..ir.node import Node, Number
+
+Safety = Literal["=", "~"]
+"""`=` bitwise, NaN and infinity included (but for the sign of a zero); `~` rounding."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rewrite: the ops at whose nodes it is tried, and what it may change."""
+
+    name: str
+    ops: tuple[str, ...]
+    safety: Safety
+    apply: Callable[[Rewriter, Node], Node | None]
+    doc: str = ""
+
+
+def rule(*ops: str, safety: Safety) -> Callable[[Callable[..., Any]], Rule]:
+    """Make a rule of a function `(rewriter, node) -> node | None`."""
+
+    def make(function: Callable[[Rewriter, Node], Node | None]) -> Rule:
+        return Rule(function.__name__, ops, safety, function, function.__doc__ or "")
+
+    return make
+
+
+class Rewriter:
+    """One walk: the rules, the fences met so far, and what is known of static scalars."""
+
+    def __init__(self, graph: Graph, rules: Iterable[Rule]) -> None:
+        self.graph = graph
+        self.rules: dict[str, list[Rule]] = {}
+        for r in rules:
+            for op in r.ops:
+                self.rules.setdefault(op, []).append(r)
+        self.bound: set[Node] = set()  # new nodes that a binding stands for
+        self.shared: set[Node] = set()  # new nodes that two values read
+        self.adjoint_of: Mapping[Node, tuple[Node, ...]] = {}  # adjoint -> its primals
+        self.final = False  # is the node at hand a result that nothing else reads?
+        self._static: dict[Node, bool] = {}
+        self._normal: set[Node] = set()
+        self._fuel = 0
+
+    # ------------------------------------------------------------------- looking
+    def free(self, n: Node) -> bool:
+        """May a rule take this argument apart?"""
+        return n not in self.bound and n not in self.shared and n.op.family != "leaf"
+
+    def unbound(self, n: Node) -> bool:
+        """May a rule look through this view, or repeat this cheap value?"""
+        return n not in self.bound
+
+    def static(self, n: Node) -> bool:
+        """Is it arithmetic of numbers, constants, sizes and the seed alone?"""
+        known = self._static.get(n)
+        if known is None:
+            known = _static_leaf(n) or (
+                n.shape == ()
+                and n.is_a("add", "sub", "mul", "div", "neg", "cast")
+                and n.kind != "bool"
+                and all(self.static(a) for a in n.args)
+            )
+            self._static[n] = known
+        return known
+
+    # ------------------------------------------------------------------- making
+    def make(self, op: str, *args: Node | Number, **attrs: Any) -> Node:
+        """The node of `op`, in normal form if its arguments are."""
+        return self.simplify(self.graph.apply(op, *args, **attrs))
+
+    def broadcast(self, x: Node, shape: tuple[Any, ...]) -> Node:
+        return x if x.shape == shape else self.make("broadcast", x, shape=shape)
+
+    def const(self, value: Number) -> Node:
+        return self.graph.const(value)
+
+    def simplify(self, n: Node) -> Node:
+        """Try the rules of the node's op until none fires."""
+        while n not in self._normal:
+            for r in self.rules.get(n.op.name, ()):
+                if self._fuel <= 0:
+                    return n
+                better = r.apply(self, n)
+                if better is not None and better is not n:
+                    self._fuel -= 1
+                    n = better
+                    break
+            else:
+                self._normal.add(n)
+        return n
+
+    # ------------------------------------------------------------------- the walk
+    def walk(
+        self, roots: Iterable[Node], bound: Collection[Node] = ()
+    ) -> dict[Node, Node]:
+        """Map every node below the roots. `bound`: the nodes that have a name."""
+        roots = list(roots)
+        order = topological(roots)
+        uses = count_uses(order, roots)
+        graph = self.graph
+        saved = graph.origin, graph.deriving
+        graph.deriving = True  # 1 - sigmoid(x) of a derivative stays what it is
+        results = set(roots)
+        new: dict[Node, Node] = {}
+        # A rule that fires without end would be a mistake in the tables: the walk then
+        # stops improving, and the tests see that the fuel ran out.
+        self._fuel = 1000 + 40 * len(order)
+        try:
+            for n in order:
+                graph.origin = n.origin
+                self.final = uses[n] == 1 and n in results
+                args = tuple([new[a] for a in n.args])
+                made = n if args == n.args else rebuild(graph, n, args)
+                made = new[n] = self.simplify(made)
+                if n in bound:
+                    self.bound.add(made)
+                cheap = made.op.view or (made.shape == () and self.static(made))
+                if uses[n] > 1 and not cheap:
+                    self.shared.add(made)
+        finally:
+            graph.origin, graph.deriving = saved
+        return new
+
+    @property
+    def exhausted(self) -> bool:
+        return self._fuel <= 0
+
+
+def count_uses(order: Iterable[Node], roots: Iterable[Node]) -> dict[Node, int]:
+    """How many values read each node, counted through views. A root is read once more."""
+    order = list(order)
+    uses = dict.fromkeys(order, 0)
+    for r in roots:
+        uses[r] += 1
+    for n in reversed(order):
+        through = uses[n] if n.op.view else 1
+        for a in dict.fromkeys(n.args):
+            uses[a] += through
+    return uses
+
+
+# ---------------------------------------------------------------------- small matchers
+def _static_leaf(n: Node) -> bool:
+    return n.is_a("const", "size") or (n.is_a("seed") and n.shape == ())
+
+
+def number(n: Node) -> int | float | None:
+    """The value of an unnamed real constant. Named ones stand for themselves."""
+    if n.is_a("const") and n.kind == "real" and not n.attrs["name"]:
+        value: int | float = n.attrs["value"]
+        return value
+    return None
+
+
+def scalar_under(rw: Rewriter, n: Node) -> Node | None:
+    """`s`, where `n` is the scalar s in a larger shape."""
+    if n.shape != () and n.is_a("broadcast") and rw.unbound(n):
+        s = n.args[0]
+        return s if s.shape == () else None
+    return None
+
+
+def is_number(rw: Rewriter, n: Node, value: float) -> bool:
+    """Is it this number, in whatever shape?"""
+    s = n if n.shape == () else scalar_under(rw, n)
+    return s is not None and number(s) == value
+
+
+def negated(rw: Rewriter, n: Node) -> Node | None:
+    """`x`, where `n` is written as -x and the sign can be taken off for nothing."""
+    if n.is_a("neg"):
+        return n.args[0] if rw.free(n) or (rw.static(n) and rw.unbound(n)) else None
+    if n.is_a("const"):
+        value = number(n)
+        if value is not None and (value < 0 or str(value) == "-0.0"):
+            return rw.const(-value)
+        return None
+    if n.is_a("broadcast") and rw.unbound(n):
+        x = negated(rw, n.args[0])
+        return None if x is None else rw.broadcast(x, n.shape)
+    if n.is_a("put") and rw.free(n):
+        x = negated(rw, n.args[1])
+        return None if x is None else rw.make("put", n.args[0], x, **n.attrs)
+    if n.is_a("where") and rw.free(n) and n.args[2].is_a("zero"):
+        x = negated(rw, n.args[1])
+        return None if x is None else rw.make("where", n.args[0], x, n.args[2])
+    if rw.static(n) and rw.unbound(n) and n.is_a("mul", "div"):
+        x = negated(rw, n.args[0])
+        return None if x is None else rw.make(n.op.name, x, n.args[1])
+    return None

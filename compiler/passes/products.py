@@ -1,0 +1,375 @@
+"""Products in normal form: signs out, scalars to the smallest tensor, numbers in front.
+
+A scalar factor is a `Monomial`: a number, then named constants, sizes and the seed, then
+whatever else, over a denominator of numbers, constants and sizes. A tensor keeps at most
+one scalar factor, outermost: `mul(core, broadcast(s))`, or `div(core, broadcast(d))`
+where the numerator is 1. So `2 * (target - a) * (d_loss / (2 * N))`, with its sign, is
+`(a - target) * (d_loss / N)` however the chain rule came by it.
+
+Named constants are never merged with numbers: `2 * lambda_ * d_loss` stays readable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from ..ir.node import Node
+from .patterns import (
+    Rewriter,
+    Rule,
+    is_number,
+    negated,
+    number,
+    rule,
+    scalar_under,
+)
+
+FACTORS = 16
+"""A longer product is left as it was written: collecting it again and again at each of
+its factors would take quadratic time."""
+
+
+# --------------------------------------------------------------------------- scalars
+@dataclass
+class Monomial:
+    """A scalar as sign * (over / under) * up / down."""
+
+    negative: bool = False
+    over: int | float = 1
+    under: int | float = 1
+    up: list[Node] = field(default_factory=list)
+    down: list[Node] = field(default_factory=list)
+
+    def times(self, rw: Rewriter, s: Node, inverse: bool = False) -> Monomial:
+        """Multiply by a scalar, taking apart what is free and cheap to take apart."""
+        stack = [(s, inverse)]
+        while stack:
+            n, under = stack.pop()
+            value = number(n)
+            if value is not None and value != 0 and math.isfinite(value):
+                self.negative ^= value < 0
+                if under:
+                    self.under *= abs(value)
+                else:
+                    self.over *= abs(value)
+                continue
+            room = len(self.up) + len(self.down) + len(stack) < FACTORS
+            open_ = rw.free(n) or (rw.static(n) and rw.unbound(n))
+            if open_ and room and n.is_a("neg"):
+                self.negative = not self.negative
+                stack.append((n.args[0], under))
+            elif open_ and room and _opens(n) and (not under or rw.static(n)):
+                stack += [(n.args[1], under), (n.args[0], under)]
+            elif open_ and room and n.is_a("div") and rw.static(n.args[1]):
+                if not under or rw.static(n):
+                    stack += [(n.args[1], not under), (n.args[0], under)]
+                else:
+                    self.down.append(n)
+            else:
+                (self.down if under else self.up).append(n)
+        return self
+
+    def reduced(self) -> Monomial:
+        """Numbers merged as far as that is exact, sizes cancelled, factors in order."""
+        for s in [n for n in self.up if n.is_a("size")]:
+            if s in self.down:
+                self.up.remove(s)
+                self.down.remove(s)
+        over, under = self.over, self.under
+        if isinstance(over, int) and isinstance(under, int):
+            common = math.gcd(over, under)
+            over, under = over // common, under // common
+        elif under != 1:
+            quotient = over / under
+            if quotient * under == over and len(repr(quotient)) <= len(repr(over)) + 2:
+                over, under = quotient, 1
+        self.over, self.under = _whole(over), _whole(under)
+        self.up.sort(key=_rank)
+        self.down.sort(key=_rank)
+        return self
+
+    @property
+    def numerator_is_one(self) -> bool:
+        return not self.up and self.over == 1
+
+    def numerator(self, rw: Rewriter) -> Node:
+        return _product(rw, self.over, self.up)
+
+    def denominator(self, rw: Rewriter) -> Node | None:
+        if not self.down and self.under == 1:
+            return None
+        return _product(rw, self.under, self.down)
+
+    def node(self, rw: Rewriter) -> Node:
+        """The scalar without its sign."""
+        below = self.denominator(rw)
+        above = self.numerator(rw)
+        return above if below is None else rw.graph.apply("div", above, below)
+
+
+def is_product(n: Node) -> bool:
+    """A product or quotient whose first factor can take a sign: not a square."""
+    return _opens(n) or n.is_a("div")
+
+
+def _opens(n: Node) -> bool:
+    """Is it a product of different factors? A square is one factor."""
+    return n.is_a("mul") and n.args[0] is not n.args[1]
+
+
+def _whole(value: int | float) -> int | float:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
+        return int(value)
+    return value
+
+
+def _rank(n: Node) -> int:
+    """Named constants, sizes, the seed, then the rest in the order of the text."""
+    if n.is_a("const"):
+        return 0
+    return 1 if n.is_a("size") else 2 if n.is_a("seed") else 3
+
+
+def _product(rw: Rewriter, value: int | float, factors: list[Node]) -> Node:
+    nodes = list(factors)
+    if value != 1 or not nodes:
+        nodes.insert(0, rw.const(value))
+    out = nodes[0]
+    for n in nodes[1:]:
+        out = rw.graph.apply("mul", out, n)
+    return out
+
+
+# --------------------------------------------------------------------------- tensors
+def split(rw: Rewriter, n: Node) -> tuple[Node, Monomial] | None:
+    """`n` as core times a scalar, where it is written so and may be taken apart."""
+    if n.shape == () or not rw.free(n):
+        return None
+    if n.is_a("mul"):
+        s = scalar_under(rw, n.args[1])
+        if s is not None:
+            return n.args[0], Monomial().times(rw, s)
+        s = scalar_under(rw, n.args[0])
+        if s is not None:
+            return n.args[1], Monomial().times(rw, s)
+    if n.is_a("div"):
+        s = scalar_under(rw, n.args[1])
+        if s is not None and scalar_under(rw, n.args[0]) is None:
+            return n.args[0], Monomial().times(rw, s, inverse=True)
+    return None
+
+
+def scaled(rw: Rewriter, core: Node, s: Monomial) -> Node:
+    """The core times the scalar, in normal form; the sign outermost."""
+    s.reduced()
+    if core.shape == ():
+        out = _scalar_times(rw, core, s)
+    elif s.numerator_is_one:
+        below = s.denominator(rw)
+        out = core
+        if below is not None:
+            out = rw.graph.apply("div", core, rw.graph.broadcast(below, core.shape))
+    else:
+        factor = rw.graph.broadcast(s.node(rw), core.shape)
+        out = rw.graph.apply("mul", core, factor)
+    return rw.make("neg", out) if s.negative else out
+
+
+def _scalar_times(rw: Rewriter, core: Node, s: Monomial) -> Node:
+    product = Monomial(s.negative, s.over, s.under, list(s.up), list(s.down))
+    s.negative = False
+    product.times(rw, core).reduced()
+    out = product.node(rw)
+    return rw.make("neg", out) if product.negative else out
+
+
+@rule("mul", "div", safety="~")
+def scalar_product(rw: Rewriter, n: Node) -> Node | None:
+    """`2 * (x * 3) / (4 * N)` -> `3 * x / (2 * N)`, for a scalar."""
+    if n.shape != () or n.kind != "real":
+        return None
+    a, b = n.args
+    if a is b and n.is_a("mul"):
+        return None
+    if n.is_a("div") and not rw.static(b):
+        x = negated(rw, b)
+        if x is not None:
+            return rw.make("neg", rw.make("div", a, x))
+        x = negated(rw, a)
+        return None if x is None else rw.make("neg", rw.make("div", x, b))
+    product = Monomial().times(rw, a).times(rw, b, inverse=n.is_a("div"))
+    product.reduced()
+    out = product.node(rw)
+    if product.negative:
+        return rw.make("neg", out)
+    return None if out is n else out
+
+
+@rule("mul", "div", safety="~")
+def scalar_factor(rw: Rewriter, n: Node) -> Node | None:
+    """`(x * s) * t` -> `x * (s * t)`, `(x * s) * y` -> `(x * y) * s`."""
+    if n.shape == () or n.kind != "real":
+        return None
+    a, b = n.args
+    if a is b:
+        return None
+    if n.is_a("mul") and scalar_under(rw, a) is not None:
+        if scalar_under(rw, b) is not None:
+            return None
+        return rw.make("mul", b, a)
+    left = split(rw, a)
+    if n.is_a("div"):
+        s = scalar_under(rw, b)
+        if s is not None:
+            core, product = left or (a, Monomial())
+            out = scaled(rw, core, product.times(rw, s, inverse=True))
+            return None if out is n else out
+        if left is not None and scalar_under(rw, a) is None:
+            return scaled(rw, rw.make("div", left[0], b), left[1])
+        return None
+    s = scalar_under(rw, b)
+    if s is not None:
+        core, product = left or (a, Monomial())
+        product.times(rw, s)
+        small = _smaller(rw, core)
+        if small is not None:
+            return rw.broadcast(scaled(rw, small, product), n.shape)
+        out = scaled(rw, core, product)
+        return None if out is n else out
+    right = split(rw, b)
+    if left is None and right is None:
+        return None
+    core, product = left or (a, Monomial())
+    if right is not None:
+        other, factor = right
+        core = rw.make("mul", core, other)
+        product = _merged(product, factor)
+    else:
+        core = rw.make("mul", core, b)
+    return scaled(rw, core, product)
+
+
+def _smaller(rw: Rewriter, core: Node) -> Node | None:
+    """The tensor under a broadcast: a scalar factor belongs there."""
+    if core.is_a("broadcast") and rw.unbound(core) and core.args[0].shape != ():
+        return core.args[0]
+    return None
+
+
+def _merged(a: Monomial, b: Monomial) -> Monomial:
+    return Monomial(
+        a.negative ^ b.negative,
+        a.over * b.over,
+        a.under * b.under,
+        a.up + b.up,
+        a.down + b.down,
+    )
+
+
+@rule("mul", safety="~")
+def left_to_right(rw: Rewriter, n: Node) -> Node | None:
+    """`d * (a * b)` -> `d * a * b`: what one writes, and the same number of products."""
+    a, b = n.args
+    if n.shape == () or not (_opens(b) and rw.free(b)) or a.is_a("broadcast"):
+        return None
+    return rw.make("mul", rw.make("mul", a, b.args[0]), b.args[1])
+
+
+@rule("mul", safety="~")
+def by_reciprocal(rw: Rewriter, n: Node) -> Node | None:
+    """`b * (1 / y)` -> `b / y`."""
+    a, b = n.args
+    for x, r in ((a, b), (b, a)):
+        if r.is_a("div") and rw.free(r) and is_number(rw, r.args[0], 1):
+            return rw.make("div", x, r.args[1])
+    return None
+
+
+@rule("mul", "div", safety="=")
+def sign_of_product(rw: Rewriter, n: Node) -> Node | None:
+    """`(-a) * b` -> `-(a * b)`: signs go out, where they meet and cancel."""
+    a, b = n.args
+    if a is b and n.is_a("mul"):
+        x = negated(rw, a)
+        return None if x is None else rw.make("mul", x, x)
+    x = negated(rw, a)
+    if x is not None:
+        return rw.make("neg", rw.make(n.op.name, x, b))
+    x = negated(rw, b)
+    if x is not None:
+        return rw.make("neg", rw.make(n.op.name, a, x))
+    return None
+
+
+@rule("neg", safety="=")
+def sign_of_sign(rw: Rewriter, n: Node) -> Node | None:
+    """`-(-x)` -> `x`."""
+    return negated(rw, n.args[0])
+
+
+@rule("neg", safety="=")
+def sign_of_difference(rw: Rewriter, n: Node) -> Node | None:
+    """`-(a - b)` -> `b - a`."""
+    return swapped(rw, n.args[0])
+
+
+@rule("neg", safety="=")
+def sign_into_factor(rw: Rewriter, n: Node) -> Node | None:
+    """`-((a - b) * s)` -> `(b - a) * s`: no operation left to pay for the sign."""
+    x = n.args[0]
+    if not (is_product(x) and rw.free(x)):
+        return None
+    spine = [x]  # products from the outermost inwards, along the first argument
+    while len(spine) < FACTORS:
+        a = spine[-1].args[0]
+        turned = swapped(rw, a)
+        if turned is not None:
+            return _respined(rw, spine, turned)
+        if not (is_product(a) and rw.free(a)):
+            break
+        spine.append(a)
+    for depth, product in enumerate(spine):
+        turned = swapped(rw, product.args[1])
+        if turned is not None:
+            inner = rw.make(product.op.name, product.args[0], turned)
+            return _respined(rw, spine[:depth], inner)
+    return None
+
+
+def _respined(rw: Rewriter, spine: list[Node], inner: Node) -> Node:
+    for product in reversed(spine):
+        inner = rw.make(product.op.name, inner, product.args[1])
+    return inner
+
+
+def swapped(rw: Rewriter, n: Node) -> Node | None:
+    """`b - a` for `a - b`.
+
+    Also where `a - b` is read elsewhere, if both are values that have to be kept anyway:
+    then the difference is taken twice, the sign never, and nothing more is saved.
+    """
+    if not n.is_a("sub") or n in rw.bound:
+        return None
+    a, b = n.args
+    if n in rw.shared and not (_kept(rw, a) and _kept(rw, b)):
+        return None
+    return rw.make("sub", b, a)
+
+
+def _kept(rw: Rewriter, n: Node) -> bool:
+    while n.op.view and n.args and rw.unbound(n):
+        n = n.args[0]
+    return n.op.family == "leaf" or n in rw.bound or n.is_a("one_hot", "eq", "lt")
+
+
+RULES: tuple[Rule, ...] = (
+    sign_of_sign,
+    sign_of_difference,
+    sign_into_factor,
+    sign_of_product,
+    scalar_product,
+    scalar_factor,
+    left_to_right,
+    by_reciprocal,
+)

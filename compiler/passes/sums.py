@@ -1,0 +1,186 @@
+"""Sums and differences: signs, equal terms, common factors, pieces of one tensor.
+
+`s * A - s * B` is `(A - B) * s`: so softmax and one-hot of a cross-entropy meet under one
+scalar. A common factor goes out only where that saves an operation: where both products
+are read here alone.
+"""
+
+from __future__ import annotations
+
+from ..ir.dims import Dim
+from ..ir.node import Node
+from .patterns import (
+    Rewriter,
+    Rule,
+    negated,
+    number,
+    rule,
+    scalar_under,
+)
+from .products import Monomial, scaled, split
+
+
+@rule("add", safety="=")
+def plus_minus(rw: Rewriter, n: Node) -> Node | None:
+    """`a + (-b)` -> `a - b`, `(-a) + b` -> `b - a`."""
+    a, b = n.args
+    x = negated(rw, b)
+    if x is not None:
+        return rw.make("sub", a, x)
+    x = negated(rw, a)
+    return None if x is None else rw.make("sub", b, x)
+
+
+@rule("sub", safety="=")
+def minus_minus(rw: Rewriter, n: Node) -> Node | None:
+    """`a - (-b)` -> `a + b`, `(-a) - b` -> `-(a + b)`."""
+    a, b = n.args
+    x = negated(rw, b)
+    if x is not None:
+        return rw.make("add", a, x)
+    x = None if a.is_a("const", "broadcast") else negated(rw, a)
+    return None if x is None else rw.make("neg", rw.make("add", x, b))
+
+
+@rule("add", safety="=")
+def twice(rw: Rewriter, n: Node) -> Node | None:
+    """`x + x` -> `2 * x`."""
+    a, b = n.args
+    return rw.make("mul", a, 2) if a is b and n.kind == "real" else None
+
+
+@rule("add", "sub", safety="~")
+def constants_meet(rw: Rewriter, n: Node) -> Node | None:
+    """`(x + 1) - 3` -> `x - 2`, numbers only."""
+    a, b = n.args
+    last = _number(rw, b)
+    if last is None or n.kind != "real" or not (a.is_a("add", "sub") and rw.free(a)):
+        return None
+    first = _number(rw, a.args[1])
+    if first is None:
+        return None
+    total = (first if a.is_a("add") else -first) + (last if n.is_a("add") else -last)
+    return rw.make("add", a.args[0], total)
+
+
+def _number(rw: Rewriter, n: Node) -> int | float | None:
+    s = n if n.shape == () else scalar_under(rw, n)
+    return None if s is None else number(s)
+
+
+@rule("add", "sub", safety="~")
+def common_scalar(rw: Rewriter, n: Node) -> Node | None:
+    """`A * s - B * s` -> `(A - B) * s`; the one-hot of a `put` counts as such a product."""
+    if n.shape == () or n.kind != "real":
+        return None
+    left, right = _parts(rw, n.args[0]), _parts(rw, n.args[1])
+    if left is None or right is None:
+        return None
+    (x, s), (y, t) = left, right
+    s.reduced()
+    t.reduced()
+    if _key(s) != _key(t) or not (s.up or s.down or s.over != 1 or s.under != 1):
+        return None
+    op = "sub" if (s.negative ^ t.negative) ^ n.is_a("sub") else "add"
+    return scaled(rw, rw.make(op, x, y), s)
+
+
+def _parts(rw: Rewriter, n: Node) -> tuple[Node, Monomial] | None:
+    found = split(rw, n)
+    if found is not None:
+        return found
+    s = scalar_under(rw, n)
+    if s is not None:
+        return rw.graph.broadcast(rw.const(1), n.shape), Monomial().times(rw, s)
+    if n.is_a("put") and rw.free(n):
+        index, g = n.args
+        s = scalar_under(rw, g)
+        if s is not None:
+            size: Dim = n.attrs["size"]
+            return rw.make("one_hot", index, size=size), Monomial().times(rw, s)
+        found = split(rw, g)
+        if found is not None:
+            return rw.make("put", index, found[0], **n.attrs), found[1]
+    return None
+
+
+def _key(s: Monomial) -> tuple[object, ...]:
+    return (s.over, s.under, tuple(s.up), tuple(s.down))
+
+
+@rule("add", "sub", safety="~")
+def common_factor(rw: Rewriter, n: Node) -> Node | None:
+    """`a * b + a * c` -> `a * (b + c)`, where both products are read here alone."""
+    p, q = n.args
+    if n.kind != "real" or not (p.is_a("mul") and rw.free(p)):
+        return None
+    if q.is_a("mul") and rw.free(q) and p is not q:
+        for i in (0, 1):
+            for j in (0, 1):
+                if p.args[i] is q.args[j] and not rw.static(p.args[i]):
+                    other = rw.make(n.op.name, p.args[1 - i], q.args[1 - j])
+                    if i == 0:
+                        return rw.make("mul", p.args[0], other)
+                    return rw.make("mul", other, p.args[1])
+    return None
+
+
+@rule("sub", safety="~")
+def softmax_backward(rw: Rewriter, n: Node) -> Node | None:
+    """`g * y - y * sum(g * y)` -> `y * (g - sum(g * y))`: as it is written by hand.
+
+    The product `g * y` is read twice, so this saves nothing; it costs nothing either.
+    """
+    gy, rest = n.args
+    if not (gy.is_a("mul") and gy not in rw.bound):
+        return None
+    if not (rest.is_a("mul") and rw.free(rest)):
+        return None
+    for y, total in (rest.args, rest.args[::-1]):
+        if y not in gy.args or not (total.is_a("broadcast") and rw.unbound(total)):
+            continue
+        if total.args[0].is_a("sum") and total.args[0].args[0] is gy:
+            g = gy.args[1] if gy.args[0] is y else gy.args[0]
+            return rw.make("mul", y, rw.make("sub", g, total))
+    return None
+
+
+@rule("where", safety="=")
+def where_same(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, x, x)` -> `x`; `where(not c, a, b)` -> `where(c, b, a)`."""
+    c, a, b = n.args
+    if a is b:
+        return a
+    if c.is_a("not") and rw.unbound(c):
+        return rw.make("where", c.args[0], b, a)
+    return None
+
+
+@rule("add", "sub", safety="=")
+def where_meets_where(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, a, b) + where(c, d, e)` -> `where(c, a + d, b + e)`."""
+    p, q = n.args
+    if not (p.is_a("where") and q.is_a("where") and p.args[0] is q.args[0]):
+        return None
+    if not (rw.free(p) and rw.free(q)):
+        return None
+    c = p.args[0]
+    return rw.make(
+        "where",
+        c,
+        rw.make(n.op.name, p.args[1], q.args[1]),
+        rw.make(n.op.name, p.args[2], q.args[2]),
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    plus_minus,
+    minus_minus,
+    where_meets_where,
+    common_scalar,
+    common_factor,
+    softmax_backward,
+    twice,
+    constants_meet,
+    where_same,
+)
