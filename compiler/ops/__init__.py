@@ -9,12 +9,22 @@ Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
     zeros, stability: the rules that every constructor obeys
 """
 
-from . import contraction, derived, elementwise, indexing, layout, leaves, reduction
+from . import (
+    contraction,
+    derived,
+    elementwise,
+    emission,
+    indexing,
+    layout,
+    leaves,
+    reduction,
+)
 
 __all__ = [
     "contraction",
     "derived",
     "elementwise",
+    "emission",
     "indexing",
     "layout",
     "leaves",
