@@ -1,0 +1,1 @@
+"""Derivatives: reverse mode, forward mode, and the proof that rows are independent."""

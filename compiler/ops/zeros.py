@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ..ir.graph import Graph
 from ..ir.node import Node
-from ..ir.op import REGISTRY, Attrs
+from ..ir.op import REGISTRY, Attrs, Simplify
 
 Args = tuple[Node, ...]
 
@@ -190,7 +190,7 @@ def cast(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     return None
 
 
-def moved(name: str) -> tuple[object, ...]:
+def moved(name: str) -> tuple[Simplify, ...]:
     """For a layout op: L(Zero) is Zero, and L goes inside of a masked cotangent."""
 
     def move(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
@@ -204,7 +204,7 @@ def moved(name: str) -> tuple[object, ...]:
     return (*vanishing(name), move)
 
 
-def vanishing(name: str, slots: tuple[int, ...] = (0,)) -> tuple[object, ...]:
+def vanishing(name: str, slots: tuple[int, ...] = (0,)) -> tuple[Simplify, ...]:
     """For a linear op: with a Zero in a slot, the result is Zero in its shape."""
 
     def vanish(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
