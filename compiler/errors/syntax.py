@@ -51,7 +51,10 @@ def unknown_character(span: Span, meant: str) -> Diagnostic:
     elif char in _UNKNOWN_HELP:
         notes = (("help", _UNKNOWN_HELP[char]),)
     return Diagnostic(
-        "unknown-character", span, f"`{char}` means nothing in this language", notes=notes
+        "unknown-character",
+        span,
+        f"`{char}` means nothing in this language",
+        notes=notes,
     )
 
 
@@ -71,7 +74,7 @@ _UNKNOWN_HELP = {
     "∈": "write `in`",
     "→": "`->` stands only inside a pattern, in quotes",
     ".": "there is no dotted access; `...` stands for all other axes",
-    "?": 'a choice is `if c then a else b`, or on data `where(c, a, b)`',
+    "?": "a choice is `if c then a else b`, or on data `where(c, a, b)`",
 }
 
 
@@ -184,7 +187,10 @@ def string_escape(span: Span) -> Diagnostic:
         span,
         "a string may not contain a backslash",
         notes=(
-            ("rule", "strings are paths, patterns and option words; they have no escapes"),
+            (
+                "rule",
+                "strings are paths, patterns and option words; they have no escapes",
+            ),
             ("help", "folders are separated by `/`, on every system"),
         ),
     )
@@ -234,7 +240,10 @@ def bracket_mismatch(span: Span, opening: Span) -> Diagnostic:
 
 def stray_bracket(span: Span) -> Diagnostic:
     return Diagnostic(
-        "stray-bracket", span, f"this `{span.text}` closes nothing", label="never opened"
+        "stray-bracket",
+        span,
+        f"this `{span.text}` closes nothing",
+        label="never opened",
     )
 
 
@@ -470,9 +479,7 @@ def function_without_body(span: Span, kind: str) -> Diagnostic:
         "missing-body",
         span,
         f"this `{kind}` has no body",
-        notes=(
-            ("help", f"write `{kind} f(x) = …` or `{kind} f(x) {{ … return … }}`"),
-        ),
+        notes=(("help", f"write `{kind} f(x) = …` or `{kind} f(x) {{ … return … }}`"),),
     )
 
 
@@ -583,7 +590,10 @@ def unknown_type(span: Span, word: str) -> Diagnostic:
         span,
         f"`{word}` is no type",
         notes=(
-            ("rule", "a type is `real` (which may be left out), `int` or `bool`, and axes"),
+            (
+                "rule",
+                "a type is `real` (which may be left out), `int` or `bool`, and axes",
+            ),
             ("help", help_),
         ),
     )
@@ -610,7 +620,9 @@ def missing_colon(span: Span, name: str) -> Diagnostic:
 # -------------------------------------------------------------------------- expressions
 
 
-def pipe_mix(arrow: Span, before: str, left: Span, last: Span, stage: Span) -> Diagnostic:
+def pipe_mix(
+    arrow: Span, before: str, left: Span, last: Span, stage: Span
+) -> Diagnostic:
     def short(text: str, most: int = 24) -> str:
         flat = " ".join(text.split())
         return flat if len(flat) <= most else ".."
@@ -620,7 +632,11 @@ def pipe_mix(arrow: Span, before: str, left: Span, last: Span, stage: Span) -> D
     head = short(symbol, 12)
     if head == "..":
         head = ".. " + symbol.split(" ")[-1]
-    kind = "sum" if symbol.rstrip().endswith(("+", "-")) and " " in symbol else "expression"
+    kind = (
+        "sum"
+        if symbol.rstrip().endswith(("+", "-")) and " " in symbol
+        else "expression"
+    )
     whole = f"{head} .." if symbol else ".."
     return Diagnostic(
         "pipe-mix",
@@ -723,7 +739,9 @@ def missing_value(span: Span, left: str, right: str) -> Diagnostic:
     )
 
 
-def unexpected(span: Span, text: str, before: str, expected: Sequence[str]) -> Diagnostic:
+def unexpected(
+    span: Span, text: str, before: str, expected: Sequence[str]
+) -> Diagnostic:
     where = f" behind `{before}`" if before else ""
     shown = text if len(text) <= 24 else text[:23] + "…"
     return Diagnostic(

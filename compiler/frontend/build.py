@@ -75,6 +75,12 @@ def _higher(span: Span, *below: ast.Expr) -> int:
     return depth
 
 
+def _leaf(
+    children: Children,
+) -> tuple[tuple[ast.Name, ...], ast.Type | None, ast.Expr]:
+    return tuple(children[1]), _first(children, ast.Type), children[-1]
+
+
 class _Spanned(tuple[Any, ...]):
     """Several nodes on their way into one, with their place: `names`, `args`, a block."""
 
@@ -87,7 +93,7 @@ class _Spanned(tuple[Any, ...]):
         return spanned
 
 
-class Build(Transformer[Word, Any]):
+class Build(Transformer[Any, Any]):
     """One method a rule; stateless, so that one instance serves all parses."""
 
     # ------------------------------------------------------------------- statements
@@ -107,17 +113,13 @@ class Build(Transformer[Word, Any]):
         return ast.Input(tuple(children[1]), type_, span=_span(children))
 
     def param(self, children: Children) -> ast.Param:
-        return self._leaf(ast.Param, children)
+        return ast.Param(*_leaf(children), span=_span(children))
 
     def state(self, children: Children) -> ast.State:
-        return self._leaf(ast.State, children)
+        return ast.State(*_leaf(children), span=_span(children))
 
     def random(self, children: Children) -> ast.Random:
-        return self._leaf(ast.Random, children)
-
-    def _leaf(self, kind: Any, children: Children) -> Any:
-        type_ = _first(children, ast.Type)
-        return kind(tuple(children[1]), type_, children[-1], span=_span(children))
+        return ast.Random(*_leaf(children), span=_span(children))
 
     def fn(self, children: Children) -> ast.Function:
         return self._function("fn", children)
@@ -276,7 +278,7 @@ class Build(Transformer[Word, Any]):
         span = _span(children)
         return ast.Chain(
             operands,
-            tuple(_SPELLINGS.get(symbol, str(symbol)) for symbol in symbols),
+            tuple(_SPELLINGS.get(symbol.text, symbol.text) for symbol in symbols),
             tuple(symbol.span for symbol in symbols),
             span=span,
             depth=_higher(span, *operands),

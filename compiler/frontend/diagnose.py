@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import syntax
 from ..errors.form import Diagnostic, did_you_mean
 from ..source import Span
+from . import ast
 from .scan import (
     KEYWORDS,
     OPERAND_ENDS,
@@ -157,7 +158,12 @@ def _unfinished(failure: Failure) -> Diagnostic | None:
     tokens = failure.tokens
     if failure.at_end:
         last = tokens[-1]
-        if last.type in UNFINISHED or last.type in ("LOSS", "METRIC", "OUTPUT", "TRAIN"):
+        if last.type in UNFINISHED or last.type in (
+            "LOSS",
+            "METRIC",
+            "OUTPUT",
+            "TRAIN",
+        ):
             return syntax.unfinished_line(last.span, at_end=True)
         return None
     first = _line_start(failure)
@@ -442,10 +448,8 @@ def _operands(failure: Failure) -> Diagnostic | None:
     if (
         before.type in OPERAND_ENDS
         and token.type in _OPERAND_BEGINS
-        and failure.index > failure.start
-        and "ADD" in failure.expected
-        or before.type == "NUMBER"
-        and token.type in _OPERAND_BEGINS
+        and failure.stack
+        and isinstance(failure.stack[-1], ast.Expr)
     ):
         return _missing_operator(before, token)
     return None

@@ -13,15 +13,17 @@ goes on with the next one, so that one mistake hides no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lark import Lark, Tree
-from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer, LexerState
+from lark.parsers.lalr_analysis import Shift
 
 from ..errors import syntax
 from ..errors.form import Reporter
@@ -29,7 +31,7 @@ from ..source import Source, Span
 from . import ast
 from .build import Build, Refused
 from .diagnose import Failure, diagnose
-from .scan import STATEMENT_WORDS, Limits, Scan, Word, scan_source
+from .scan import STATEMENT_WORDS, UNFINISHED, Limits, Scan, Word, scan_source
 
 __all__ = ["Limits", "grammar", "parse", "parse_scan"]
 
@@ -43,7 +45,7 @@ class _NoLexer(Lexer):
 
     def __init__(self, lexer_conf: Any) -> None: ...
 
-    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Word]:
+    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Any]:
         yield from ()
 
 
@@ -73,7 +75,13 @@ def parse(
 
 def parse_scan(scan: Scan, reporter: Reporter) -> ast.Program:
     """Return the AST of a text that is scanned already."""
-    statements = _Run(scan, reporter).parse()
+    collecting = gc.isenabled()
+    gc.disable()  # a tree holds no cycles; looking for some takes half of the time
+    try:
+        statements = _Run(scan, reporter).parse()
+    finally:
+        if collecting:
+            gc.enable()
     if not reporter.has_errors:
         _check_separators(statements, scan.source, reporter)
     reporter.errors.sort(key=lambda error: error.span.start if error.span else -1)
@@ -85,62 +93,133 @@ def parse_scan(scan: Scan, reporter: Reporter) -> ast.Program:
     return ast.Program(scan.source, statements, head, span=span)
 
 
+Action = int | tuple[int, Callable[[list[Any]], Any] | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The LALR tables: for each state, by terminal or rule, what to do.
+
+    An int is the state to go to; a tuple is a reduction: how many values, what to call
+    with them (None: nothing, a rule that only passes its one value on), and the rule.
+    """
+
+    actions: list[dict[str, Action]]
+    first: int
+    last: int
+
+
+@cache
+def _tables() -> _Tables:
+    """Return lark's tables in the form that `_Run` reads.
+
+    Lark's own loop looks rules up by value and calls something for each of the twelve
+    levels of precedence; a parse is twice as fast without.
+    """
+    conf = grammar().parse_interactive().parser_state.parse_conf
+    count = max(conf.states) + 1
+    actions: list[dict[str, Action]] = [{} for _ in range(count)]
+    for state, entries in conf.states.items():
+        for symbol, (action, arg) in entries.items():
+            if action is Shift:
+                actions[state][str(symbol)] = arg
+                continue
+            size = len(arg.expansion)
+            passes = size == 1 and arg.options.expand1 and arg.alias is None
+            callback = None if passes else conf.callbacks[arg]
+            actions[state][str(symbol)] = (size, callback, str(arg.origin.name))
+    return _Tables(actions, conf.start_state, conf.end_state)
+
+
+class _Failed(Exception):
+    """The parser cannot take a token."""
+
+
 class _Run:
     """One run of the parser over one text."""
 
     def __init__(self, scan: Scan, reporter: Reporter) -> None:
         self.scan = scan
         self.reporter = reporter
-        self.state = grammar().parse_interactive().parser_state
+        self.tables = _tables()
+        self.states = [self.tables.first]
+        self.values: list[Any] = []
 
     def parse(self) -> tuple[ast.Statement, ...]:
-        tokens = self.scan.tokens
-        feed = self.state.feed_token
         i = 0
-        while i < len(tokens):
+        while True:
             try:
-                while i < len(tokens):
-                    feed(tokens[i])
-                    i += 1
-            except (UnexpectedToken, Refused) as error:
-                i = self._recover(i, error)
-        try:
-            result = feed(self._end(), is_end=True)
-        except (UnexpectedToken, Refused) as error:
-            self._recover(i, error)
-            return ()
-        return tuple(result)
+                i = self._feed(i)
+            except (_Failed, Refused) as error:
+                i = self._recover(self._at, error)
+                if i > len(self.scan.tokens):
+                    return ()
+            else:
+                return tuple(self.values[-1])
 
-    def _end(self) -> Word:
-        text = self.scan.source.text
-        last = self.scan.tokens[-1].line if self.scan.tokens else 1
-        return Word.at("$END", "", len(text), last or 1, self.scan.source)
+    def _feed(self, i: int) -> int:
+        """Take the tokens from i on, to the end; `_at` says where it failed."""
+        actions, last = self.tables.actions, self.tables.last
+        states, values = self.states, self.values
+        tokens = self.scan.tokens
+        count = len(tokens)
+        kind = tokens[i].type if i < count else "$END"
+        while True:
+            action = actions[states[-1]].get(kind)
+            if action.__class__ is int:
+                states.append(action)  # type: ignore[arg-type]
+                values.append(tokens[i])
+                i += 1
+                kind = tokens[i].type if i < count else "$END"
+                continue
+            self._at = i
+            if action is None:
+                raise _Failed
+            size, callback, rule = action  # type: ignore[misc]
+            if callback is None:
+                states[-1] = actions[states[-2]][rule]  # type: ignore[assignment]
+                continue
+            # Called before the stack is cut, which a refusal must find whole.
+            value = callback(values[-size:] if size else [])
+            if size:
+                del values[-size:]
+                del states[-size:]
+            values.append(value)
+            states.append(actions[states[-1]][rule])  # type: ignore[arg-type]
+            if i >= count and states[-1] == last:
+                return i
 
     def _recover(self, i: int, error: Exception) -> int:
         """Report the error at token i, drop its statement, return where to go on."""
         tokens = self.scan.tokens
-        stack = self.state.value_stack
-        bottom = _statement_bottom(stack)
-        start = _index_of(tokens, stack[bottom], i) if bottom < len(stack) else i
-        follow = self._next_statement(start, i)
-        first = tokens[start].span.start if start < len(tokens) else len(
-            self.scan.source.text
+        expected = frozenset(
+            symbol
+            for symbol in self.tables.actions[self.states[-1]]
+            if symbol.isupper()
         )
-        behind = (
-            tokens[follow].span.start
-            if follow < len(tokens)
-            else len(self.scan.source.text) + 1
-        )
+        bottom = _statement_bottom(self.values)
+        held = tuple(self.values[bottom:])
+        start = _index_of(tokens, held[0], i) if held else i
+        del self.values[bottom:]
+        del self.states[bottom + 1 :]
+        if i >= len(tokens):
+            follow, behind = i + 1, len(self.scan.source.text) + 1
+        else:
+            follow = self._next_statement(start, i)
+            behind = (
+                tokens[follow].span.start
+                if follow < len(tokens)
+                else len(self.scan.source.text) + 1
+            )
+        first = tokens[start].span.start if start < len(tokens) else behind
         if isinstance(error, Refused):
             self.reporter.report(error.diagnostic)
+        elif i >= len(tokens) and self.scan.spoiled:
+            pass  # a bracket that is never closed, say
         elif not self.scan.is_spoiled(first, behind):
-            assert isinstance(error, UnexpectedToken)
-            expected = frozenset(error.expected)
-            failure = Failure(self.scan, start, i, expected, tuple(stack[bottom:]))
+            failure = Failure(self.scan, start, i, expected, held)
             self.reporter.report(diagnose(failure))
-        del stack[bottom:]
-        del self.state.state_stack[bottom + 1 :]
-        return max(follow, start)
+        return follow
 
     def _next_statement(self, start: int, error: int) -> int:
         """The index of the token that begins the next statement of the same block."""
@@ -162,7 +241,11 @@ class _Run:
                 fresh = scan.starts_line(i) or previous == "SEMICOLON"
                 if fresh and _looks_like_statement(tokens, i) and i > start:
                     return i
-            elif inside in scan.closed and tokens[inside].type == "LBRACE" and inside > start:
+            elif (
+                inside in scan.closed
+                and tokens[inside].type == "LBRACE"
+                and inside > start
+            ):
                 i = scan.closed[inside]
                 continue
             i += 1
@@ -199,9 +282,9 @@ def _looks_like_statement(tokens: list[Word], i: int) -> bool:
     kind = tokens[i].type
     if kind in STATEMENT_WORDS:
         return True
-    if kind != "NAME" or i + 1 >= len(tokens):
+    if kind != "NAME" or i == 0:
         return False
-    return tokens[i + 1].type in ("EQUAL", "COLON", "COMMA", "LSQB", "NAME")
+    return tokens[i - 1].type not in UNFINISHED
 
 
 # -------------------------------------------------------------------- after the parse
@@ -223,7 +306,7 @@ def _check_separators(
     text = source.text
     while pending:
         nodes = pending.pop()
-        for before, node in zip(nodes, nodes[1:], strict=False):
+        for before, node in pairwise(nodes):
             start = before.span.end
             between = text[start : node.span.start]
             if "\n" not in between and ";" not in between:
@@ -253,7 +336,9 @@ def _docs(scan: Scan) -> tuple[dict[int, str], str]:
             continue
         text = comment.text
         if comment.index == 0 and not text.startswith("##"):
-            if not head and comment.line == 1 or head and comment.line == last_line + 1:
+            if (not head and comment.line == 1) or (
+                head and comment.line == last_line + 1
+            ):
                 head.append(text[1:].strip())
                 last_line = comment.line
             continue

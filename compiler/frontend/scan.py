@@ -1,6 +1,6 @@
 """Text to tokens: the first thing that is done to a program.
 
-In comes a `Source`, out come lark tokens, comments and diagnostics. The tokens are those of
+In comes a `Source`, out come tokens, comments and diagnostics. The tokens are those of
 the terminals of `net.lark`; a scanner of our own reads them because it can say more than
 "no terminal matches": which letter looks like which, which bracket is never closed, how
 powers are written. It never gives up, unless a limit is passed: a bad word is reported and
@@ -21,8 +21,6 @@ import re
 import unicodedata
 from bisect import bisect_left
 from dataclasses import dataclass, field
-
-from lark import Token
 
 from ..errors import syntax
 from ..errors.form import Reporter
@@ -158,18 +156,22 @@ OPERAND_ENDS = frozenset(
 )
 
 
-class Word(Token):
-    """A token that knows its place as a `Span`."""
+@dataclass(slots=True)
+class Word:
+    """A token: the name of its terminal, its text, its line and its place."""
 
+    type: str
+    text: str
+    line: int
     span: Span
 
     @classmethod
     def at(cls, kind: str, text: str, start: int, line: int, source: Source) -> Word:
         """Return the token of a text that begins at an offset, on a line."""
-        end = start + len(text)
-        word = cls(kind, text, start, line, None, line, None, end)
-        word.span = Span(source, start, end)
-        return word
+        return cls(kind, text, line, Span(source, start, start + len(text)))
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(slots=True)
@@ -237,7 +239,6 @@ def _read_tokens(scan: Scan, limits: Limits, reporter: Reporter) -> None:
     source = scan.source
     text = source.text
     tokens = scan.tokens
-    make = Word.at
     at = 0
     line = 1
     length = len(text)
@@ -271,7 +272,7 @@ def _read_tokens(scan: Scan, limits: Limits, reporter: Reporter) -> None:
         elif kind == "PUNCTUATION":
             kind = _PUNCTUATION[value]
         assert kind is not None
-        tokens.append(make(kind, value, at, line, source))
+        tokens.append(Word(kind, value, line, Span(source, at, end)))
         at = end
 
 
@@ -321,10 +322,9 @@ def _check_number(
             syntax.number_too_long(scan.source.span(start, end), limits.number_length)
         )
         scan.spoiled.append(start)
-    elif end - start > 15 or "e" in match.group() or "E" in match.group():
-        if not math.isfinite(float(match.group())):
-            reporter.report(syntax.number_too_large(scan.source.span(start, end)))
-            scan.spoiled.append(start)
+    elif not math.isfinite(float(match.group())):
+        reporter.report(syntax.number_too_large(scan.source.span(start, end)))
+        scan.spoiled.append(start)
     return end
 
 
@@ -362,9 +362,7 @@ def _read_unknown(scan: Scan, at: int, line: int, reporter: Reporter) -> int:
     reporter.report(syntax.unknown_character(span, meant))
     kind = KEYWORDS.get(meant) or _PUNCTUATION.get(meant)
     if kind is not None:
-        word = Word.at(kind, meant, at, line, scan.source)
-        word.span = span
-        tokens.append(word)
+        tokens.append(Word(kind, meant, line, span))
     return end
 
 
@@ -384,19 +382,20 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
     for i, token in enumerate(tokens):
         kind = token.type
         if stack and tokens[stack[-1]].type != "LBRACE" and _begins_statement(scan, i):
+            unclosed(stack[-1])
             while stack and tokens[stack[-1]].type != "LBRACE":
-                unclosed(stack.pop())
+                stack.pop()
         opener[i] = stack[-1] if stack else -1
         if kind in _CLOSERS:
             if len(stack) >= limits.nesting:
-                reporter.fatal(
-                    syntax.nested_too_deeply(token.span, limits.nesting)
-                )
+                reporter.fatal(syntax.nested_too_deeply(token.span, limits.nesting))
             stack.append(i)
         elif kind in CLOSING:
             if kind == "RBRACE" and any(tokens[k].type == "LBRACE" for k in stack):
+                if tokens[stack[-1]].type != "LBRACE":
+                    unclosed(stack[-1])
                 while tokens[stack[-1]].type != "LBRACE":
-                    unclosed(stack.pop())
+                    stack.pop()
             if not stack:
                 reporter.report(syntax.stray_bracket(token.span))
                 scan.spoiled.append(token.span.start)
@@ -404,9 +403,7 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
                 continue
             first = stack[-1]
             if _CLOSERS[tokens[first].type] != kind:
-                reporter.report(
-                    syntax.bracket_mismatch(token.span, tokens[first].span)
-                )
+                reporter.report(syntax.bracket_mismatch(token.span, tokens[first].span))
                 scan.spoiled.append(token.span.start)
                 if kind == "RBRACE" or tokens[first].type == "LBRACE":
                     stray.append(i)
@@ -414,8 +411,8 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
             scan.closed[first] = i
             stack.pop()
             opener[i] = stack[-1] if stack else -1
-    for index in stack:
-        unclosed(index)
+    if stack:
+        unclosed(stack[-1])
     if stray:
         _drop(scan, stray)
 
@@ -439,7 +436,7 @@ def _begins_statement(scan: Scan, i: int) -> bool:
 def _drop(scan: Scan, indices: list[int]) -> None:
     """Take tokens out that would only confuse the parser; renumber what refers to them."""
     gone = set(indices)
-    moved = {}
+    moved: dict[int, int] = {}
     for i in range(len(scan.tokens)):
         if i not in gone:
             moved[i] = len(moved)
@@ -448,7 +445,5 @@ def _drop(scan: Scan, indices: list[int]) -> None:
         moved.get(first, -1) for i, first in enumerate(scan.opener) if i not in gone
     ]
     scan.closed = {
-        moved[a]: moved[b]
-        for a, b in scan.closed.items()
-        if a in moved and b in moved
+        moved[a]: moved[b] for a, b in scan.closed.items() if a in moved and b in moved
     }
