@@ -8,12 +8,15 @@ arithmetic, or would make Python compute without end, if the guard let it pass.
 from __future__ import annotations
 
 import ast
+import string
 import time
 
 import numpy as np
 import pytest
 
+import gradc.compiler.ops  # noqa: F401  (declares every op)
 from gradc.compiler.backend.guard import GuardError, check
+from gradc.compiler.ir.op import REGISTRY
 
 HONEST = '''\
 """Forward and backward passes of res.net. Notation: σ, ∂, "quoted", # all of this is text.
@@ -79,6 +82,7 @@ def forward(params, x, digit):
     part = h[..., 1:5] + h[:, None, ::-1] + h[-1] - h[:-1] + h[np.arange(N), digit]
     powers = h**2 + h**0.5 + 2.0**h + h ** (-1) + h ** (1 / N) + 10**-3
     size = 2 * N // 3 % 5
+    zeros = np.zeros(x.shape[:-1] + (size,))
     loss = (np.log(total[:, 0]) - shifted[np.arange(N), digit]).mean()
     return loss, (x, digit, h0, h, e, total, layers)
 
@@ -284,6 +288,8 @@ HOSTILE = {
     "infinite-literal": module("return x + 1e999"),
     "complex": module("return x + 1j"),
     "repeat-a-tuple": module("return (0,) * 1000000000"),
+    "repeat-a-tuple-in-place": module("y = ()\ny *= (0,) * 9\nreturn y"),
+    "add-lists": module("return [0] + [0]"),
     "repeat-a-list": module("return [0] * 1000000000"),
     "shift": module("return 1 << 10000000000"),
     "deep": module("return " + "(" * 150 + "x" + ")" * 150 + "[0]" * 3000),
@@ -388,6 +394,34 @@ def test_one_hostile_name_anywhere_is_found() -> None:
     for text in variants:
         with pytest.raises(GuardError):
             check(text)
+
+
+def templates() -> list[tuple[str, str]]:
+    """Every text of the op table that is filled and emitted, as far as it is plain text."""
+    found = []
+    for op in REGISTRY.ops.values():
+        forms = [op.numpy, op.numpy_complex, op.numpy_out, op.update]
+        forms += [template for _, template in op.choices]
+        found += [(op.name, form) for form in forms if isinstance(form, str)]
+    return found
+
+
+def test_every_template_of_the_op_table_is_admitted() -> None:
+    head = "import numpy as np\n" + "".join(
+        f"\n\n{op.prelude}" for op in REGISTRY.ops.values() if op.prelude
+    )
+    assert len(templates()) > 40
+    for name, form in templates():
+        fields = {field for _, field, _, _ in string.Formatter().parse(form) if field}
+        statement = form.format_map({field: f"{field}_" for field in fields})
+        keyword = "" if " -= " in statement or " += " in statement else "result = "
+        arguments = ", ".join(f"{field}_" for field in sorted(fields)) or "x"
+        try:
+            check(
+                f"{head}\n\ndef f({arguments}):\n    {keyword}{statement}\n    return 1\n"
+            )
+        except GuardError as error:
+            pytest.fail(f"{name}: {statement}: {error.what}")
 
 
 def test_guard_takes_at_most_57_ms_for_1000_lines() -> None:

@@ -481,8 +481,11 @@ class Guard:
     def binary(self, node: ast.BinOp) -> None:
         if not isinstance(node.op, OPERATORS):
             refuse(node, f"the operator {name_of(node.op)}")
-        self.operand(node.left)
-        self.operand(node.right)
+        for side in (node.left, node.right):
+            if isinstance(node.op, ast.Add) and isinstance(side, ast.Tuple):
+                self.expression(side)  # shapes are joined: x.shape[:-1] + (n,)
+            else:
+                self.operand(side)
         if isinstance(node.op, ast.Pow):
             self.power(node)
 
