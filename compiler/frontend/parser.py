@@ -167,7 +167,7 @@ class _Run:
         while True:
             action = actions[states[-1]].get(kind)
             if action.__class__ is int:
-                states.append(action)  # type: ignore[arg-type]
+                states.append(action)
                 values.append(tokens[i])
                 i += 1
                 kind = tokens[i].type if i < count else "$END"

@@ -86,11 +86,11 @@ def _statement(statement: ast.Statement, depth: int) -> str:
             if statement.short and isinstance(statement.body[0], ast.Return):
                 return f"{head} = {_expr(statement.body[0].values[0], _IF, depth)}"
             return f"{head} {_block(statement.body, depth)}"
-        case ast.Root(role=role, name=name_, type=type_, over=over, value=value):
-            name = f" {name_.text}" if name_ is not None else ""
+        case ast.Root(role=role, name=given, type=type_, over=over, value=value):
+            called = f" {given.text}" if given is not None else ""
             below = f" over {_names(over)}" if over else ""
             typed = _typed(type_, depth)
-            return f"{role}{name}{typed}{below} = {_expr(value, _IF, depth)}"
+            return f"{role}{called}{typed}{below} = {_expr(value, _IF, depth)}"
         case ast.Output(name=name, type=type_, value=value):
             typed = _typed(type_, depth)
             return f"output {name.text}{typed} = {_expr(value, _IF, depth)}"
