@@ -373,8 +373,7 @@ class Build(Transformer[Any, Any]):
 
     def number(self, children: Children) -> ast.Number:
         text = str(children[0])
-        value = int(text) if text.isdigit() else float(text)
-        return ast.Number(text, value, span=children[0].span)
+        return ast.Number(text, _number(text), span=children[0].span)
 
     def string(self, children: Children) -> ast.String:
         return _string(children[0])
@@ -399,6 +398,14 @@ class Build(Transformer[Any, Any]):
     def names(self, children: Children) -> _Spanned:
         names = tuple(_name(child) for child in children if child.type == "NAME")
         return _Spanned.of(names, _span(children))
+
+
+def _number(text: str) -> int | float:
+    """The value of a number; 0 for one that the scanner has reported as none."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:  # 1_000, 0x10, 5,000 digits
+        return 0
 
 
 def _string(word: Word) -> ast.String:
