@@ -81,7 +81,7 @@ def forward(params, x, digit):
     order = np.argsort(h, axis=-1, kind="stable")
     masked = ~(h > 0) & (h <= 1) | (h != 0) ^ (h == 2)
     part = h[..., 1:5] + h[:, None, ::-1] + h[-1] - h[:-1] + h[np.arange(N), digit]
-    powers = h**2 + h**0.5 + 2.0**h + h ** (-1) + h ** (1 / N) + 10**-3
+    powers = h**5000 + h**1e30 + h**2 + h**0.5 + 2.0**h + h ** (-1) + h ** (1 / N) + 10**-3
     size = 2 * N // 3 % 5
     zeros = np.zeros(x.shape[:-1] + (size,))
     loss = (np.log(total[:, 0]) - shifted[np.arange(N), digit]).mean()
@@ -280,8 +280,8 @@ HOSTILE = {
     "power-of-constants": "n = 9\n\n\ndef f(x):\n    return n**n**n\n",
     "power-by-steps": module("a = 9\nb = a**a\nc = b**b\nreturn c"),
     "square-by-square": module("a = 10**300\na *= a\na *= a\na *= a\na *= a\nreturn a"),
-    "exponent": module("return x**100000"),
-    "negative-exponent": module("return x**-100000"),
+    "exponent": module("return x**10000000"),
+    "negative-exponent": module("return x**-10000000"),
     "range": module("for i in range(10**12):\n    y = x\nreturn y"),
     "range-literal": module("for i in range(1000000000000):\n    y = x\nreturn y"),
     "integer": module("return x + " + "9" * 40),

@@ -89,8 +89,8 @@ UNARY = (ast.USub, ast.UAdd, ast.Invert, ast.Not)
 
 LARGEST_INTEGER = 2**63 - 1  # what an array index or a size can hold
 RANGE_BITS = 24  # up to 16 million steps that the text itself fixes
-EXPONENT_BITS = 11  # up to 2,047
-MOST_BITS = 4096  # of a number that Python itself computes
+EXPONENT_BITS = 20  # up to a million; an integer, for floats overflow at once
+MOST_BITS = 4096  # of an integer that Python itself computes
 LONGEST_NAME = 160  # 64 from the .net, spelt-out Greek, prefixes and numbers
 LONGEST_KEY = 2000
 MOST_LINES = 200_000
@@ -182,7 +182,7 @@ class Guard:
         self.functions: set[str] = set()  # defined above: so nothing recurs
         self.local: set[str] = set()  # of the function at hand
         self.indices: set[str] = set()  # those that a loop over a range counts
-        self.bits: dict[str, float] = {}  # names of plain numbers: how long they can be
+        self.bits: dict[str, float] = {}  # names of integers: how long they can be
         self.expressions: dict[type[ast.AST], Callable[..., None]] = {
             ast.Name: self.name,
             ast.Constant: self.constant,
@@ -496,18 +496,18 @@ class Guard:
         self.expression(node)
 
     def power(self, node: ast.BinOp) -> None:
-        """Powers of plain numbers grow without bound, 9 ** 9 ** 9; of arrays they don't."""
+        """Powers of integers grow without bound, 9 ** 9 ** 9; of arrays they don't."""
         bits = self.length(node)
         if bits is not None and bits > MOST_BITS:
-            refuse(node, "a power of plain numbers that is too long")
+            refuse(node, "a power of integers that is too long")
         exponent = self.length(node.right)
         if exponent is not None and exponent > EXPONENT_BITS:
             refuse(node, "an exponent that is too large")
 
     def length(self, node: ast.expr) -> float | None:
-        """At most how many bits a plain number has; None for anything else."""
+        """At most how many bits a plain integer has; None for anything else."""
         match node:
-            case ast.Constant(value=int() | float() as value):
+            case ast.Constant(value=int() as value):
                 return math.log2(abs(value) + 1)
             case ast.Name(id=name):
                 return self.bits.get(name)
@@ -523,12 +523,12 @@ class Guard:
         return None
 
     def measure(self, name: str, value: ast.expr, node: ast.AST | None = None) -> None:
-        """Remember how long the number `name` can be."""
+        """Remember how long the integer `name` can be."""
         bits = self.length(value)
         if bits is None:
             self.bits.pop(name, None)
         elif bits > MOST_BITS:
-            refuse(node or value, "arithmetic of plain numbers that grows too long")
+            refuse(node or value, "arithmetic of integers that grows too long")
         else:
             self.bits[name] = bits
 
