@@ -159,12 +159,13 @@ def differentiate(program: Program, wrt: tuple[str, ...] = ()) -> Joint:
     partials: list[Partial] = []
     for covering, targets in groups.items():
         losses = [mode.losses[i] for i in covering]
-        roots = _roots(losses, mode.total if covering == everything else None)
-        reached = trained(roots)
+        whole = mode.total if covering == everything else None
+        seeds = _seeds(losses if whole is None else [whole], seed)
+        reached = trained(seeds)
         wanted = {k: n for k, n in targets.items() if n in reached or k in wrt}
         if not wanted:
             continue
-        sweep = reverse(dict.fromkeys(roots, seed), list(wanted.values()))
+        sweep = reverse(seeds, list(wanted.values()))
         for key, node in wanted.items():
             gradients[key] = sweep.adjoints.get(node) or graph.zero(node.shape)
         for node, adjoint in sweep.adjoints.items():
@@ -188,9 +189,12 @@ def covers(loss: Root, path: str) -> bool:
     return any(path == a or path.startswith((f"{a}.", f"{a}[")) for a in loss.over)
 
 
-def _roots(losses: list[Root], total: Root | None) -> list[Node]:
-    """The nodes to start from: the sum itself where all losses count."""
-    return [total.node] if total is not None else [r.node for r in losses]
+def _seeds(roots: Iterable[Root], seed: Node) -> dict[Node, Node]:
+    """Every root has the cotangent d_loss; twice, if two losses are one value."""
+    seeds: dict[Node, Node] = {}
+    for r in roots:
+        seeds[r.node] = seeds[r.node] + seed if r.node in seeds else seed
+    return seeds
 
 
 def trained(roots: Iterable[Node]) -> set[Node]:
