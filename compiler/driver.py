@@ -54,6 +54,9 @@ class Compiled:
     signature: dict[str, Any]
     warnings: tuple[Diagnostic, ...]
     stats: dict[str, Any]  # see figures.py
+    libraries: dict[
+        str, str
+    ]  # the files that the program uses, by path from its folder
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
     yield (optimised := run_passes(joint, options.level))
     yield (plan := schedule(optimised, options))
     text = readable.emit(plan, options)
-    yield Compiled(text, signature(plan), resolved.warnings, figures(joint, plan))
+    libraries = {m.name: m.source.text for m in resolved.modules[1:] if m.source}
+    stats = figures(joint, plan)
+    yield Compiled(text, signature(plan), resolved.warnings, stats, libraries)
 
 
 def build(source: Source, options: Options | None = None, until: str = "py") -> Built:

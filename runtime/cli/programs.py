@@ -1,7 +1,8 @@
 """From a verb's flags to a compiled program: where the command line meets the compiler.
 
 add_level(parser); add_common(parser)
-compiled, folder = compile_program(args, terminal)
+source, folder = source_of(args)
+    compiled = compile_text(source, options_of(args, folder), terminal)
 network = load(compiled)          # passes the guard first
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from gradc.compiler import Compiled, Options, Source
 
     from ..network import Network
+    from ..runs import RunFolder, Weights
 
 
 def add_level(parser: Parser) -> None:
@@ -81,14 +84,13 @@ def source_of(args: Namespace) -> tuple[Source, Path]:
     return Source.from_text(name, text), folder
 
 
-def compile_program(args: Namespace, terminal: Terminal) -> tuple[Compiled, Path]:
-    """Compile what the arguments name; warnings go to stderr."""
+def compile_text(source: Source, options: Options, terminal: Terminal) -> Compiled:
+    """Compile; warnings go to stderr."""
     from gradc.compiler import compile_source
 
-    source, folder = source_of(args)
-    compiled = compile_source(source, options_of(args, folder))
+    compiled = compile_source(source, options)
     show_warnings(compiled, terminal)
-    return compiled, folder
+    return compiled
 
 
 def show_warnings(compiled: Compiled, terminal: Terminal) -> None:
@@ -106,6 +108,52 @@ def load(compiled: Compiled) -> Network:
     from ..network import Network
 
     return Network(compiled.source, compiled.signature, tree=check(compiled.source))
+
+
+def open_run(path: str, which: str, terminal: Terminal) -> Trained:
+    """A run folder: its program, compiled anew from the text in it, and its weights.
+
+    The Python in a run folder is for reading: it is never executed.
+    """
+    from gradc.compiler import Options, Source
+
+    from ..runs import RunFolder
+
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UsageError(
+            "no-run", f"there is no run folder `{path}`", help=runs_near(folder)
+        )
+    run = RunFolder.open(folder)
+    options = Options(
+        level=run.info.get("level", 1),
+        overrides=run.info.get("overrides", {}),
+        folder=folder,
+    )
+    compiled = compile_text(
+        Source.from_text(run.info["net"], run.text), options, terminal
+    )
+    network = load(compiled)
+    weights = run.weights(which)
+    return Trained(run, network, weights, weights.theta(network))
+
+
+def runs_near(folder: Path) -> str:
+    """Run folders beside a missing one."""
+    beside = sorted(found.parent.name for found in folder.parent.glob("*/run.json"))
+    return suggestion(folder.name, beside) or (
+        f"there is: {', '.join(beside[:5])}" if beside else ""
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that was opened: everything that evaluation and prediction need."""
+
+    run: RunFolder
+    network: Network
+    weights: Weights
+    theta: Any
 
 
 def one_blas_thread(choice: str = "1") -> None:

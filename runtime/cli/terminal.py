@@ -9,6 +9,7 @@ print(terminal.paint("error", "1;31"))           # colours only where they are w
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sys
@@ -115,3 +116,10 @@ def columns(
         ]
         lines.append(gap.join(cells).rstrip())
     return "\n".join(lines)
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """`0.142`, `0.00412`, `98.3`, `1.23e+04`: so many digits that count."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:#.{digits}g}".rstrip(".")

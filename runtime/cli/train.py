@@ -9,12 +9,29 @@ gradc train wine.net --print-config          # every setting, and who said so
 from __future__ import annotations
 
 import argparse
+import json
 from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .exits import Exit
-from .options import Parser, add_common, positive, whole
-from .programs import add_level, one_blas_thread
-from .terminal import Terminal
+from .options import Parser, add_common, assignments, positive, whole
+from .programs import (
+    add_level,
+    compile_text,
+    load,
+    one_blas_thread,
+    options_of,
+    source_of,
+)
+from .terminal import Terminal, columns
+
+if TYPE_CHECKING:
+    from gradc.compiler import Compiled
+
+    from ..settings import Settings
+    from ..trainer import Result, Trainer
 
 SUMMARY = "compile a .net and train it on data"
 
@@ -80,4 +97,144 @@ def seed(text: str) -> int:
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Compile, read the data, train, and say where the result lies."""
     one_blas_thread(args.threads)
-    raise NotImplementedError
+    source, folder = source_of(args)
+    compiled = compile_text(source, options_of(args, folder), terminal)
+    settings = settings_of(compiled, args)
+    if args.print_config:
+        print_config(settings, compiled, args, terminal)
+        return Exit.OK
+
+    from ..data import load as load_data
+    from ..runs import RunFolder
+    from ..trainer import Trainer
+    from .session import Session, interruptible
+
+    network = load(compiled)
+    data = load_data(compiled.signature, settings, folder)
+    session = Session(terminal, data, args.threads)
+    trainer = Trainer(network, data, settings, reporter=session)
+    facts = {"overrides": dict(options_of(args, folder).overrides), "level": args.level}
+    trainer.run = RunFolder.create(
+        Path(args.out or "runs"), network, source.text, settings, folder, facts
+    )
+    keep_libraries(compiled, trainer.run.path)
+    with session, interruptible(trainer, terminal) as signals:
+        result = trainer.train()
+    if args.json:
+        terminal.product(json.dumps(document(trainer, result)))
+    return signals.exit if result.stopped else Exit.OK
+
+
+def settings_of(compiled: Compiled, args: Namespace) -> Settings:
+    """Built-in < the program's `train` < `--set` (the compiler has merged it) < flags."""
+    from ..settings import Settings
+
+    return Settings.of(
+        compiled.signature,
+        data=args.data,
+        valid=args.valid,
+        epochs=args.epochs,
+        steps=args.steps,
+        seed=args.seed,
+        dtype=args.dtype,
+    )
+
+
+def keep_libraries(compiled: Compiled, folder: Path) -> None:
+    """Put what the program `use`s beside its text, so that the run can be compiled again."""
+    for name, text in compiled.libraries.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def document(trainer: Trainer, result: Result) -> dict[str, Any]:
+    """What `--json` prints at the end."""
+    best = result.best
+    return {
+        "run": str(trainer.run.path) if trainer.run else None,
+        "stopped": result.stopped,
+        "steps": result.steps,
+        "epochs": len(result.history),
+        "seconds": round(result.seconds, 3),
+        "best": best and {"epoch": best.number, "loss": best.loss, **best.figures},
+        "checkpoint": result.checkpoint,
+        "best_checkpoint": result.best_checkpoint,
+    }
+
+
+# ----------------------------------------------------------------------- the settings
+
+
+def print_config(
+    settings: Settings, compiled: Compiled, args: Namespace, terminal: Terminal
+) -> None:
+    """Every setting, its value, and where that came from."""
+    rows = []
+    for name, value in shown_settings(settings).items():
+        rows.append((name, value, origin(name, compiled, args)))
+    if args.json:
+        found = {name: {"value": value, "from": where} for name, value, where in rows}
+        terminal.product(json.dumps(found))
+    else:
+        terminal.product(columns(rows))
+
+
+def shown_settings(settings: Settings) -> dict[str, str]:
+    """The settings as a program would write them."""
+    arguments = ", ".join(f"{k} = {v}" for k, v in settings.arguments.items())
+    shown = {
+        "optimizer": f"{settings.optimizer}({arguments})",
+        "batch": keyed(settings.batch) or "32",
+        "epochs": str(settings.epochs) if settings.epochs is not None else "",
+        "steps": str(settings.steps) if settings.steps is not None else "",
+        "seed": str(settings.seed),
+        "dtype": settings.dtype,
+        "data": keyed(
+            {name: described(source) for name, source in settings.sources.items()}
+        ),
+        "valid": described(settings.valid),
+        "missing": settings.missing,
+        "scale": keyed(settings.scale),
+        "clip": f"{settings.clip_norm or ''}"
+        + (f"value({settings.clip_value})" if settings.clip_value else ""),
+        "window": keyed(settings.window),
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
+def keyed(table: Mapping[Any, Any]) -> str:
+    """`32`, or `P 256, N 32` where entries have names."""
+    return ", ".join(
+        f"{name} {value}" if name else str(value) for name, value in table.items()
+    )
+
+
+def described(source: Any) -> str:
+    """A file, a number or a following text, as the command line writes it."""
+    from ..data import File, Next, Value
+
+    match source:
+        case None:
+            return ""
+        case File(path=path, entry=entry):
+            return f"{path}:{entry}" if entry else str(path)
+        case Value(value=value):
+            return f"{value:g}"
+        case Next(of=of):
+            return f"next({of})"
+    return str(source)
+
+
+def origin(name: str, compiled: Compiled, args: Namespace) -> str:
+    """Who said so."""
+    if getattr(args, name, None) not in (None, []):
+        return f"--{name}"
+    overrides = assignments(args.overrides, "--set")
+    if any(
+        key == f"train.{name}" or key.startswith(f"train.{name}.") for key in overrides
+    ):
+        return "--set"
+    if name in compiled.signature["train"]:
+        return f"{compiled.signature['name']}"
+    return "default"
