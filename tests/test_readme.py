@@ -160,3 +160,15 @@ def test_links_lead_somewhere() -> None:
             ):
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert not broken
+
+
+def test_ci_runs_the_command_that_readme_names() -> None:
+    """One command checks everything, here and there."""
+    command = ".ci/check"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"$ {command}\n" in readme
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.rstrip().endswith(f"\n{command}")
+    for path in (ROOT / ".ci").iterdir():
+        assert os.access(path, os.X_OK)
+        subprocess.run(["bash", "-n", str(path)], check=True)
