@@ -258,6 +258,10 @@ class Names:
             if known is None or rank(primal) < rank(known):
                 self._primal[adjoint] = primal
 
+    def primal_of(self, adjoint: Node) -> Node | None:
+        """The value that an adjoint is named after."""
+        return self._primal.get(adjoint)
+
     def adjoint_base(self, primal: Node) -> tuple[str, tuple[int, ...]]:
         """`d_h` for the adjoint of `h`, with the copy of `h`."""
         known = self.of.get(primal)
