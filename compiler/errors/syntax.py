@@ -275,7 +275,7 @@ def unfinished_line(span: Span, at_end: bool = False) -> Diagnostic:
     )
 
 
-def missing_separator(before: Span, span: Span) -> Diagnostic:
+def missing_separator(before: Span, span: Span, setting: bool) -> Diagnostic:
     first = span.text.split("\n", 1)[0]
     word = first.split(" ", 1)[0][:24]
     start = Span(span.source, span.start, span.start + len(word))
@@ -285,8 +285,12 @@ def missing_separator(before: Span, span: Span) -> Diagnostic:
         start,
         f"expected an operator, `;` or a new line between `{last}` and `{word}`",
         notes=(
-            ("rule", "two statements on one line need `;` between them"),
-            ("help", "multiplication is written out: `2 * x`"),
+            (
+                ("rule", "two settings on one line need `;` between them")
+                if setting
+                else ("rule", "two statements on one line need `;` between them")
+            ),
+            *(() if setting else (("help", "multiplication is written out: `2 * x`"),)),
         ),
     )
 
@@ -468,7 +472,7 @@ def statement_without_value(span: Span, kind: str) -> Diagnostic:
     return Diagnostic(
         "missing-value",
         span,
-        f"a `{kind}` needs a value",
+        f"{'an' if kind == 'update' else 'a'} `{kind}` needs a value",
         label="`=` is missing",
         notes=(("help", f"write `{kind} name = …`"),),
     )
@@ -637,7 +641,9 @@ def pipe_mix(
         if symbol.rstrip().endswith(("+", "-")) and " " in symbol
         else "expression"
     )
-    whole = f"{head} .." if symbol else ".."
+    whole = f"{head} .."
+    if symbol in ("-", "+"):
+        whole = f"{symbol}.."
     return Diagnostic(
         "pipe-mix",
         arrow,

@@ -21,7 +21,7 @@ from . import ast
 from .constants import NotConstant, evaluate, parse_override
 from .includes import Loader
 from .modules import Constant, Found, Module, Value, standard_library
-from .namespace import Names, What
+from .namespace import Level, Names, What
 from .parser import parse
 from .signatures import PREDEFINED, PRIMITIVES, Primitive, primitive
 
@@ -536,7 +536,7 @@ class Check:
         value = self.names.find(text)
         if enclosing is not None and function is None:
             self.reporter.report(
-                names.recursion(name.span, text, enclosing.kind, enclosing.span.line)
+                names.recursion(name.span, text, enclosing.kind, self._line(enclosing))
             )
             return
         if (
@@ -585,6 +585,9 @@ class Check:
         self.reporter.report(
             names.unknown_function(name.span, text, meant, where, self._later(name))
         )
+
+    def _line(self, level: Level) -> int:
+        return level.span.line if level.span is not None else 0
 
     def _later(self, name: ast.Name) -> int:
         span = self.later.get(name.text)

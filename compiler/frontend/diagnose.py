@@ -129,6 +129,7 @@ def diagnose(failure: Failure) -> Diagnostic:
         _unfinished,
         _mid_line,
         _missing_value,
+        _choice_place,
         _reserved,
         _statement_beginning,
         _in_type,
@@ -245,6 +246,8 @@ def _reserved(failure: Failure) -> Diagnostic | None:
     if failure.at_end or str(failure.token) not in KEYWORDS:
         return None
     token = failure.token
+    if _at_statement(failure):
+        return None
     if "NAME" in failure.expected and "NUMBER" not in failure.expected:
         following = failure.following
         if failure.index == failure.start and not (
@@ -255,13 +258,26 @@ def _reserved(failure: Failure) -> Diagnostic | None:
     following = failure.following
     if (
         "NAME" in failure.expected
-        and token.type != "IF"
+        and token.type not in ("IF", "THEN", "ELSE", "FOR", "NOT", "AND", "OR")
         and failure.index > failure.start
-        and token.type not in ("THEN", "ELSE", "FOR")
         and not failure.scan.starts_line(failure.index)
     ):
         return syntax.reserved_word(token.span, str(token))
     return None
+
+
+def _at_statement(failure: Failure) -> bool:
+    """Whether what failed stands where a statement begins."""
+    if failure.index == failure.start:
+        return True
+    before = failure.previous
+    return (
+        before is not None
+        and failure.scan.starts_line(failure.index)
+        and failure.token.type not in STATEMENT_WORDS | {"NAME"}
+        and before.type in OPERAND_ENDS
+        and failure.opener() not in ("LPAR", "LSQB")
+    )
 
 
 def _statement_beginning(failure: Failure) -> Diagnostic | None:
@@ -271,7 +287,16 @@ def _statement_beginning(failure: Failure) -> Diagnostic | None:
             return syntax.not_a_statement(failure.tokens[-1].span)
         return None
     token, first = failure.token, failure.tokens[failure.start]
-    if failure.index == failure.start:
+    before = failure.previous
+    if (
+        before is not None
+        and before.type in STATEMENT_WORDS
+        and failure.index == failure.start + 1
+        and token.type in ("EQUAL", "COLON", "COMMA")
+        and before.type != "TRAIN"
+    ):
+        return syntax.reserved_word(before.span, str(before))
+    if _at_statement(failure):
         if str(token) in KEYWORDS:
             following = failure.following
             if following is not None and following.type in ("EQUAL", "COLON"):
@@ -370,6 +395,9 @@ def _in_leaf(failure: Failure) -> Diagnostic | None:
 def _equals(failure: Failure) -> Diagnostic | None:
     if failure.at_end or failure.token.type != "EQUAL":
         return None
+    before = failure.previous
+    if before is not None and before.type == "EQUAL":
+        return syntax.missing_value(failure.token.span, "=", "=")
     if failure.opener() in ("LPAR", "LSQB") or failure.holds("IF"):
         return syntax.equation_for_comparison(failure.token.span)
     if failure.holds("EQUAL"):
@@ -393,14 +421,22 @@ def _comparison(failure: Failure) -> Diagnostic | None:
     return None
 
 
+def _choice_place(failure: Failure) -> Diagnostic | None:
+    """`if` in the middle of an expression."""
+    before = failure.previous
+    if failure.at_end or failure.token.type != "IF" or before is None:
+        return None
+    if failure.scan.starts_line(failure.index) or failure.index == failure.start:
+        return None
+    if before.type in OPERAND_ENDS:
+        return syntax.if_behind_value(failure.token.span)
+    if "NUMBER" in failure.expected:
+        return syntax.if_needs_parentheses(failure.token.span)
+    return None
+
+
 def _choice(failure: Failure) -> Diagnostic | None:
-    """`if` without `then` or `else`, or in the middle of an expression."""
-    if not failure.at_end and failure.token.type == "IF":
-        before = failure.previous
-        if before is not None and before.type in OPERAND_ENDS:
-            return syntax.if_behind_value(failure.token.span)
-        if "NAME" in failure.expected:
-            return syntax.if_needs_parentheses(failure.token.span)
+    """`if` without `then` or `else`."""
     waiting = ""
     for item in failure.stack:
         if isinstance(item, Word) and item.type in ("IF", "THEN", "ELSE"):
@@ -449,7 +485,10 @@ def _operands(failure: Failure) -> Diagnostic | None:
         before.type in OPERAND_ENDS
         and token.type in _OPERAND_BEGINS
         and failure.stack
-        and isinstance(failure.stack[-1], ast.Expr)
+        and (
+            isinstance(failure.stack[-1], ast.Expr)
+            or failure.opener() in ("LPAR", "LSQB")
+        )
     ):
         return _missing_operator(before, token)
     return None

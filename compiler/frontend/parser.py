@@ -200,6 +200,7 @@ class _Run:
         bottom = _statement_bottom(self.values)
         held = tuple(self.values[bottom:])
         start = _index_of(tokens, held[0], i) if held else i
+        begin = start
         del self.values[bottom:]
         del self.states[bottom + 1 :]
         if i >= len(tokens):
@@ -211,13 +212,17 @@ class _Run:
                 if follow < len(tokens)
                 else len(self.scan.source.text) + 1
             )
+        while start > 0 and start < len(tokens) and not self.scan.starts_line(start):
+            if tokens[start - 1].type in ("SEMICOLON", "LBRACE"):
+                break
+            start -= 1  # what was reported earlier on the line explains this, too
         first = tokens[start].span.start if start < len(tokens) else behind
         if isinstance(error, Refused):
             self.reporter.report(error.diagnostic)
         elif i >= len(tokens) and self.scan.spoiled:
             pass  # a bracket that is never closed, say
         elif not self.scan.is_spoiled(first, behind):
-            failure = Failure(self.scan, start, i, expected, held)
+            failure = Failure(self.scan, begin, i, expected, held)
             self.reporter.report(diagnose(failure))
         return follow
 
@@ -306,11 +311,14 @@ def _check_separators(
     text = source.text
     while pending:
         nodes = pending.pop()
+        setting = bool(nodes) and isinstance(nodes[0], ast.Setting)
         for before, node in pairwise(nodes):
             start = before.span.end
             between = text[start : node.span.start]
             if "\n" not in between and ";" not in between:
-                reporter.report(syntax.missing_separator(before.span, node.span))
+                reporter.report(
+                    syntax.missing_separator(before.span, node.span, setting)
+                )
         for node in nodes:
             if isinstance(node, ast.Train):
                 pending.append(node.settings)

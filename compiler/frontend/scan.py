@@ -98,7 +98,7 @@ _TOKEN = re.compile(
     r"|(?P<WORD>[^\W\d]\w*)"
     r"|(?P<NUMBER>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r'|(?P<STRING>"[^"\\\n]*")'
-    r"|(?P<PUNCTUATION>\|>|==|!=|<=|>=|\*\*|\.\.\.|\.T(?!\w)|[()\[\]{},:;='^+\-*/@·⊙∘<>])"
+    r"|(?P<PUNCTUATION>\|>|==|!=|<=|>=|\*\*|\.\.\.|\.T(?!\w)|[()\[\]{},:;='^+\-*@·⊙∘<>]|/(?![/*]))"
 )
 _LETTERS = "A-Za-zα-ξπρσ-ωΓΔΘΛΞΠΣΦΨΩ"
 _NAME = re.compile(f"[{_LETTERS}](?:[{_LETTERS}0-9_]*[{_LETTERS}0-9])?")
@@ -133,6 +133,7 @@ _MEANT: dict[str, str] = {
     "|": "or",
     "~": "not",
     ":=": "=",
+    "≔": "=",
     "<-": "=",
     "←": "=",
     "ᵀ": "'",
@@ -376,6 +377,10 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
     stray: list[int] = []
 
     def unclosed(index: int) -> None:
+        start = tokens[index].span.start
+        if any(start <= place for place in scan.spoiled):
+            scan.spoiled.append(start)  # a string that does not end, say, took the `)`
+            return
         reporter.report(syntax.unclosed_bracket(tokens[index].span))
         scan.spoiled.append(tokens[index].span.start)
 

@@ -360,7 +360,7 @@ class One:
         }
 
     def _unknown_optimizer(self, name: ast.Name) -> None:
-        known = [optimizer.text for optimizer in OPTIMIZERS.values()]
+        known = list(OPTIMIZERS)
         meant = did_you_mean(name.text, OPTIMIZERS) or ""
         self.all.reporter.report(
             prose.unknown_optimizer(self.at(name), self.option, name.text, known, meant)
