@@ -23,6 +23,7 @@ from ..errors import DataError
 from ..sizes import limits
 from .delimited import SHOWN
 from .delimited import missing as says_missing
+from .delimited import number
 from .reading import Raw
 
 Rows = NDArray[np.int64]
@@ -117,7 +118,7 @@ def blocks(raw: Raw, rows: Rows | None = None) -> Iterator[tuple[Rows, NDArray[A
 
 def missing_rows(raw: Raw) -> Rows:
     """The rows in which some cell is missing: empty, NaN or infinite."""
-    if raw.words is not None and is_classes(raw):
+    if raw.words is not None and _worded(raw):
         return np.flatnonzero(np.array([any(not w for w in row) for row in raw.words]))
     if raw.values.dtype.kind != "f":
         return np.empty(0, np.int64)
@@ -145,7 +146,7 @@ def refuse_missing(raws: Iterable[Raw]) -> None:
 
 
 def _missing_cells(raw: Raw, row: int) -> list[tuple[int, int]]:
-    if raw.words is not None and is_classes(raw):
+    if raw.words is not None and _worded(raw):
         return [(row, cell) for cell, word in enumerate(raw.words[row]) if not word]
     bad = ~np.isfinite(raw.values[row].reshape(-1))
     return [(row, int(cell)) for cell in np.flatnonzero(bad)]
@@ -191,7 +192,7 @@ def refuse_kinds(raw: Raw) -> None:
             for cell, text in enumerate(texts)
             if not says_missing(text) and not np.isfinite(_at(raw, row, cell))
         ]
-        cells = [cell for cell in cells if not _is_float(raw.text(*cell))]
+        cells = [cell for cell in cells if number(raw.text(*cell)) is None]
         if cells:
             noun = "a number" if kind == "real" else "a whole number"
             help_ = (
@@ -226,16 +227,13 @@ def _refuse_fractions(raw: Raw) -> None:
             )
 
 
+def _worded(raw: Raw) -> bool:
+    """Whether the cells' texts are what counts: classes, or true and false."""
+    return is_classes(raw) or (raw.words is not None and raw.entry["kind"] == "bool")
+
+
 def _at(raw: Raw, row: int, cell: int) -> Any:
     return raw.values[row].reshape(-1)[cell]
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _refuse(raw: Raw, cells: Sequence[tuple[int, int]], what: str, *notes: str) -> None:

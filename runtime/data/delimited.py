@@ -80,7 +80,7 @@ def read(path: Path | None, name: str) -> Delimited:
     except csv.Error as error:
         raise DataError(f"{name}:1: {error}") from None
     first = [cell.strip() for cell in first]
-    titled = not all(_number(cell) is not None or missing(cell) for cell in first)
+    titled = not all(number(cell) is not None or missing(cell) for cell in first)
     header = _header(first, name) if titled else None
     if titled and len(lines) == 1:
         raise DataError(f"{name} has a header and no rows")
@@ -129,13 +129,13 @@ def _delimiter(line: str, name: str) -> str:
 
 
 def _header(cells: list[str], name: str) -> tuple[str, ...]:
-    for number, cell in enumerate(cells):
-        if cell and cell in cells[:number]:
+    for place, cell in enumerate(cells):
+        if cell and cell in cells[:place]:
             raise DataError(f"{name}:1: two columns are called {cell!r}")
     return tuple(cells)
 
 
-def _number(cell: str) -> float | None:
+def number(cell: str) -> float | None:
     """A cell as a number: what `float` reads, but for `1_000` and digits of other scripts."""
     try:
         return float(cell) if cell.isascii() and "_" not in cell else None
@@ -162,19 +162,19 @@ def _slow(
     width: int,
 ) -> Delimited:
     rows, starts, ragged = [], [], []
-    for number, row in _records(lines, delimiter, name):
-        if number == 1 and header:
+    for line, row in _records(lines, delimiter, name):
+        if line == 1 and header:
             continue
         if len(row) != width:
-            ragged.append((number, len(row)))
+            ragged.append((line, len(row)))
         rows.append(row)
-        starts.append(number)
+        starts.append(line)
     if ragged:
-        number, cells = ragged[0]
+        line, cells = ragged[0]
         more = f"; {len(ragged)} such rows" if len(ragged) > 1 else ""
         others = ", ".join(f"line {n} has {c}" for n, c in ragged[1:SHOWN])
         raise DataError(
-            f"{name}:{number}: {cells} cells, but {'the header' if header else 'line 1'} "
+            f"{name}:{line}: {cells} cells, but {'the header' if header else 'line 1'} "
             f"has {width}{more}",
             *([others] if others else []),
         )
@@ -184,7 +184,7 @@ def _slow(
         column = [row[index].strip() for row in rows]
         wordy = False
         for i, cell in enumerate(column):
-            value = _number(cell)
+            value = number(cell)
             wordy = wordy or (value is None and not missing(cell))
             numbers[i, index] = math.nan if value is None else value
         if wordy:

@@ -40,6 +40,7 @@ class Wanted:
     kept: bool = False
     type: str = ""
     line: int = 0
+    wide: bool = False  # several axes a row, even if they hold one number
 
 
 def assign(
@@ -64,7 +65,7 @@ def assign(
                 taken.update(indices)
     left = [index for index in range(len(header)) if index not in taken]
     open_ = [item for item in wanted if item.name not in found and item.needed]
-    if len(open_) == 1 and open_[0].width != 1 and left:
+    if len(open_) == 1 and (open_[0].wide or open_[0].width != 1) and left:
         found[open_[0].name] = tuple(left)
         open_ = []
     if open_:

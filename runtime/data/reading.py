@@ -149,7 +149,7 @@ def read(
                 continue  # when the text is there
             case File(path=path):
                 by_file.setdefault(path, []).append(name)
-    for path, names in by_file.items():
+    for names in by_file.values():
         source = source_of(sources, names[0])
         assert isinstance(source, File)
         _read_file(context, source, [entries[name] for name in names])
@@ -388,7 +388,14 @@ def _wanted(context: _Context, entry: Entry, source: File, needed: bool) -> Want
     elif entry["name"] in context.columns:
         listed, kept = context.columns[entry["name"]], True
     return Wanted(
-        entry["name"], width, listed, needed, kept, show_type(entry), entry["line"]
+        entry["name"],
+        width,
+        listed,
+        needed,
+        kept,
+        show_type(entry),
+        entry["line"],
+        len(entry["shape"]) > 1,
     )
 
 

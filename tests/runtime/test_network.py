@@ -10,7 +10,7 @@ import pytest
 from gradc.network import Network
 from gradc.streams import key, stream
 
-from conftest import signature, source
+from handwritten import signature, source
 
 
 def batch(rows: int = 7) -> dict[str, np.ndarray]:

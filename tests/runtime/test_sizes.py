@@ -8,7 +8,7 @@ import pytest
 from gradc.errors import DataError
 from gradc.sizes import bind, check, evaluate, row_dims, show, solve
 
-from conftest import LOGISTIC, given, signature, size, sym
+from handwritten import LOGISTIC, given, signature, size, sym
 
 T_HALF = [[1, 2, ["T"]]]
 AREA = [[2, 1, ["H", "W"]], [-1, 1, ["H"]], [3, 1, []]]

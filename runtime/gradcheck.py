@@ -1,0 +1,391 @@
+"""The gradient check: the emitted backward pass against differences of the forward pass.
+
+In: a network, and for the complex step a second module of the same program whose forward pass
+is defined on complex numbers. Out: for each parameter the largest relative error of its
+gradient. The complex step, Im f(θ + ih) / h with h = 1e-30, has no cancellation: it is exact
+to rounding, and shares no code with reverse mode.
+
+    result = check(network, complex_network, seeds=3)
+    result.ok, result.worst, result.parameters[0].error
+
+The error of an entry is |a - b| / max(|a|, |b|, m), where a is the emitted derivative, b the
+difference and m the largest entry of the whole gradient, but at least 1e-4 and at most 1: an
+entry that is small because larger ones cancel can't be known to all its digits. A gradient of
+16 entries or fewer is checked entry by entry; of a larger one a fixed sample is, and
+projections on random directions, which no wrong entry escapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+from .network import Network
+from .sizes import Signature, evaluate, holds, limits, row_dims, show, symbols, value
+from .streams import stream
+
+Method = Literal["complex", "central", "forward"]
+Vector = NDArray[Any]
+
+EPS: dict[str, float] = {"complex": 1e-30, "central": 6e-6, "forward": 1.5e-8}
+TOLERANCE: dict[str, float] = {"complex": 1e-10, "central": 1e-6, "forward": 1e-4}
+ENTRIES = 16  # of a parameter that are checked one by one
+PROJECTIONS = 3  # random directions for each parameter that has more
+FLOOR = 1e-4
+PRIMES = (3, 5, 7, 2, 11, 13, 4, 6, 8, 9, 10, 12, 16, 1, 14, 15, 18, 20, 24, 32, 64)
+
+
+@dataclass(frozen=True)
+class ParameterError:
+    """The largest relative error in one parameter's gradient over all seeds.
+
+    `entry` is where, or None where a projection showed it; `emitted` and `difference` are
+    the two numbers there.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    error: float
+    entry: tuple[int, ...] | None
+    emitted: float
+    difference: float
+    checked: int
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """All parameters' errors, and how they were found."""
+
+    parameters: tuple[ParameterError, ...]
+    method: Method
+    eps: float
+    tolerance: float
+    sizes: Mapping[str, int]
+    seeds: int
+    linear: bool = True  # backward(saved, d_loss) is linear in d_loss
+
+    @property
+    def worst(self) -> float:
+        """The largest error of all."""
+        return max((parameter.error for parameter in self.parameters), default=0.0)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every parameter agrees."""
+        return self.linear and self.worst <= self.tolerance
+
+
+def difference(
+    f: Callable[[Vector], Any],
+    x: Vector,
+    direction: Vector,
+    method: Method = "complex",
+    eps: float | None = None,
+) -> float:
+    """The derivative of f at x along a direction, by differences."""
+    if method not in EPS:
+        raise ValueError(f"no method {method!r}; there are {', '.join(EPS)}")
+    h = EPS[method] if eps is None else eps
+    match method:
+        case "complex":
+            return float(np.imag(f(x + 1j * h * direction))) / h
+        case "central":
+            return (float(f(x + h * direction)) - float(f(x - h * direction))) / (2 * h)
+        case "forward":
+            return (float(f(x + h * direction)) - float(f(x))) / h
+
+
+def differences(
+    f: Callable[[Vector], Any],
+    x: Vector,
+    method: Method = "complex",
+    eps: float | None = None,
+) -> Vector:
+    """The gradient of f, a function of a vector, at x, entry by entry.
+
+    `complex` needs an f that takes complex numbers; the others take f as it is.
+    """
+    x = np.asarray(x, np.float64)
+    gradient = np.empty_like(x)
+    for index in range(x.size):
+        unit = np.zeros_like(x)
+        unit.reshape(-1)[index] = 1.0
+        gradient.reshape(-1)[index] = difference(f, x, unit, method, eps)
+    return gradient
+
+
+def check(
+    network: Network,
+    complex_network: Network | None = None,
+    sizes: Mapping[str, int] | None = None,
+    seeds: int = 3,
+    *,
+    seed: int = 0,
+    inputs: Mapping[str, Any] | None = None,
+    theta: Vector | None = None,
+    method: Method = "complex",
+    eps: float | None = None,
+    tolerance: float | None = None,
+) -> CheckResult:
+    """Compare the emitted backward pass with differences, in float64.
+
+    `sizes` are chosen where they are not given: different small primes that pass the
+    program's checks. `inputs` are rows of data; those that are missing are drawn: reals
+    normal, ints uniform in their range. θ is what `init` gives, moved a little, so that no
+    parameter sits on a kink or at a zero that hides a mistake; or it is given.
+    """
+    if not network.has("backward"):
+        raise ValueError(f"{network.name} has no loss: there is no gradient to check")
+    if method == "complex" and complex_network is None:
+        raise ValueError("the complex step needs the module for complex numbers")
+    given = dict(inputs or {})
+    sizes = choose_sizes(network.signature, {**network.sizes, **(sizes or {})}, given)
+    network.bind({n: s for n, s in sizes.items() if n in network.frozen})
+    if complex_network is not None:
+        complex_network.bind({n: s for n, s in sizes.items() if n in network.frozen})
+    h = EPS[method] if eps is None else eps
+    bound = TOLERANCE[method] if tolerance is None else tolerance
+    worst: dict[str, ParameterError] = {}
+    linear = True
+    probe = complex_network if method == "complex" and complex_network else network
+    for number in range(max(1, seeds)):
+        point, arrays = _point(network, sizes, seed + number, given, theta)
+        emitted, scaled = _emitted(network, point, arrays)
+        linear = linear and _is_linear(emitted, scaled)
+        f = _function(probe, arrays, method)
+        for found in _compare(network, f, point, emitted, method, h, seed + number):
+            old = worst.get(found.path)
+            if old is None or not found.error <= old.error:
+                worst[found.path] = found
+    order = [place.path for place in network.places if place.trained]
+    parameters = tuple(worst[path] for path in order if path in worst)
+    return CheckResult(parameters, method, h, bound, sizes, max(1, seeds), linear)
+
+
+def _function(
+    network: Network, arrays: Sequence[Any], method: Method
+) -> Callable[[Vector], Any]:
+    """The loss as a function of θ alone."""
+
+    def loss(theta: Vector) -> Any:
+        with np.errstate(all="ignore"):
+            return network.call("forward", theta, arrays)[0]
+
+    return loss
+
+
+def _emitted(
+    network: Network, theta: Vector, arrays: Sequence[Any]
+) -> tuple[Vector, Vector]:
+    """The emitted gradient, and the one for d_loss = -2.5 (an exact number)."""
+    gradients = []
+    with np.errstate(all="ignore"):
+        for cotangent in (1.0, -2.5):
+            _, saved = network.call("forward", theta, arrays)
+            found = network.module["backward"](saved, cotangent)
+            vector = np.zeros_like(theta)
+            views = network.views(vector)
+            for place in network.places:
+                if place.trained:
+                    array = np.asarray(found[place.path])
+                    if array.shape != place.shape:
+                        raise ValueError(
+                            f"the gradient of {place.path} is {list(array.shape)}, the "
+                            f"parameter {list(place.shape)}"
+                        )
+                    views[place.path][...] = array
+            gradients.append(vector)
+    return gradients[0], gradients[1]
+
+
+def _is_linear(emitted: Vector, scaled: Vector) -> bool:
+    bound = max(1.0, float(np.abs(emitted).max(initial=0.0)))
+    return bool(np.abs(scaled + 2.5 * emitted).max(initial=0.0) <= 1e-11 * bound)
+
+
+def _compare(
+    network: Network,
+    f: Callable[[Vector], Any],
+    theta: Vector,
+    emitted: Vector,
+    method: Method,
+    eps: float,
+    seed: int,
+) -> Iterator[ParameterError]:
+    largest = float(np.abs(emitted).max(initial=0.0))
+    floor = min(1.0, max(FLOOR, largest if math.isfinite(largest) else 1.0))
+    for place in network.places:
+        if not place.trained or place.start == place.stop:
+            continue
+        size = place.stop - place.start
+        rng = stream(seed, "gradcheck", place.path)
+        entries: Any = range(size)
+        projections = 0
+        if size > ENTRIES:
+            entries = np.sort(rng.choice(size, ENTRIES, replace=False))
+            projections = PROJECTIONS
+        worst: tuple[float, Any, float, float] = (-1.0, None, 0.0, 0.0)
+        for number in [*entries, *[None] * projections]:
+            direction = np.zeros_like(theta)
+            part = direction[place.start : place.stop]
+            if number is None:
+                part[...] = rng.choice([-1.0, 1.0], size) / math.sqrt(size)
+            else:
+                part[number] = 1.0
+            a = float(emitted @ direction) if np.isfinite(emitted).all() else math.nan
+            b = difference(f, theta, direction, method, eps)
+            error = abs(a - b) / max(abs(a), abs(b), floor)
+            if not math.isfinite(error):
+                error = math.inf
+            if error > worst[0]:
+                worst = (error, number, a, b)
+        entry = None
+        if worst[1] is not None:
+            entry = tuple(int(i) for i in np.unravel_index(worst[1], place.shape))
+        yield ParameterError(
+            place.path,
+            place.shape,
+            worst[0],
+            entry,
+            worst[2],
+            worst[3],
+            len(entries) + projections,
+        )
+
+
+# ------------------------------------------------------------------------ where to check
+
+
+def _point(
+    network: Network,
+    sizes: Mapping[str, int],
+    seed: int,
+    given: Mapping[str, Any],
+    theta: Vector | None,
+) -> tuple[Vector, list[Any]]:
+    """θ and inputs at which the loss is finite: normal reals, positive ones if it must be."""
+    point: Vector
+    for attempt in range(4):
+        draw = stream(seed, "gradcheck-point", "", attempt)
+        if theta is not None:
+            point = np.asarray(theta, np.float64)
+        else:
+            point = network.init(seed, np.float64)
+            moved = 0.1 * draw.standard_normal(point.size)
+            point += moved if attempt < 2 else np.abs(moved)
+        arrays = network.arrays(
+            "forward",
+            {**random_inputs(network.signature, sizes, draw, attempt > 0), **given},
+            np.float64,
+        )
+        with np.errstate(all="ignore"):
+            loss = network.call("forward", point, arrays)[0]
+        if np.isfinite(loss):
+            break
+    return point, arrays
+
+
+def random_inputs(
+    signature: Signature,
+    sizes: Mapping[str, int],
+    rng: np.random.Generator,
+    positive: bool = False,
+) -> dict[str, NDArray[Any]]:
+    """Values for the inputs of `forward`: reals normal (or uniform in 0 … 1), ints uniform."""
+    arrays: dict[str, NDArray[Any]] = {}
+    wanted = signature["functions"]["forward"]["inputs"]
+    for entry in signature["inputs"]:
+        if entry["name"] not in wanted:
+            continue
+        shape = tuple(evaluate(dim, sizes) for dim in entry["shape"])
+        if entry["kind"] == "real":
+            drawn = rng.random(shape) if positive else rng.standard_normal(shape)
+            arrays[entry["name"]] = np.asarray(drawn)
+        elif entry["kind"] == "bool":
+            arrays[entry["name"]] = np.asarray(rng.random(shape) < 0.5)
+        else:
+            low, high = limits(entry, sizes) or (0, 10)
+            arrays[entry["name"]] = np.asarray(
+                rng.integers(low, max(high, low + 1), shape)
+            )
+    return arrays
+
+
+def choose_sizes(
+    signature: Signature,
+    given: Mapping[str, int],
+    inputs: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    """A size for each symbol: as given, as the inputs have it, else a small prime.
+
+    Primes differ from each other, so that sizes mistaken for one another show; where the
+    program's checks refuse them, other small numbers are tried. `DataError` if none will do.
+    """
+    from .sizes import bind
+
+    sizes = dict(given)
+    for name in sizes:
+        if name not in signature["sizes"]:
+            known = ", ".join(signature["sizes"]) or "none"
+            raise DataError(f"no size {name!r}; the sizes are: {known}")
+    shapes = {name: np.shape(array) for name, array in (inputs or {}).items()}
+    if shapes:
+        sizes = bind(signature, shapes, sizes, checks=False)
+    # Rows last: a failing check of the others is found before.
+    free = [name for name in signature["sizes"] if name not in sizes]
+    free.sort(key=lambda name: name in row_dims(signature))
+    found = _search(signature, sizes, free)
+    if found is None:
+        tests = "; ".join(
+            f"line {t['line']}: {t['message']}" for t in signature["checks"]
+        )
+        raise DataError(
+            f"no small sizes {', '.join(free)} pass the checks of {signature['name']}",
+            tests,
+            "give them:  --size N=16",
+        )
+    return found
+
+
+def _search(
+    signature: Signature, sizes: dict[str, int], free: Sequence[str]
+) -> dict[str, int] | None:
+    if not _passes(signature, sizes):
+        return None
+    if not free:
+        return sizes
+    used = set(sizes.values())
+    name, rest = free[0], free[1:]
+    candidates = [n for n in PRIMES if n not in used] + [n for n in PRIMES if n in used]
+    for size in candidates:
+        found = _search(signature, {**sizes, name: size}, rest)
+        if found is not None:
+            return found
+    return None
+
+
+def _passes(signature: Signature, sizes: Mapping[str, int]) -> bool:
+    """Whether checks hold and shapes are sizes, as far as the symbols are known."""
+    for test in signature["checks"]:
+        names = (*symbols(test["left"]), *symbols(test["right"]))
+        if all(name in sizes for name in names) and not holds(test, sizes):
+            return False
+    for group in (signature["inputs"], signature["parameters"]):
+        for entry in group:
+            for dim in entry["shape"]:
+                if all(name in sizes for name in symbols(dim)):
+                    size = value(dim, sizes)
+                    if size.denominator != 1 or size < 0:
+                        return False
+    return True
+
+
+def show_sizes(result: CheckResult) -> str:
+    """The sizes of a check for its last line: `N = 8, D = 5`."""
+    return ", ".join(f"{name} = {show(size)}" for name, size in result.sizes.items())
