@@ -37,6 +37,8 @@ class Scope:
     lines: dict[str, int] = field(default_factory=dict)  # where a name was last defined
     roles: dict[str, Role] = field(default_factory=dict)  # of names no equation defines
     past: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)  # right sides of equations
+    module: Any = None  # of the outermost scope of a file
     moment: int = 0
 
     def define(
@@ -124,6 +126,14 @@ class Scope:
                 return scope.functions[name]
             scope = scope.outer
         return None if scope is None else scope.find_function(name)
+
+    def home(self) -> Any:
+        """The module in whose file the text stands."""
+        scope: Scope | View | None = self
+        last = self
+        while isinstance(scope, Scope):
+            last, scope = scope, scope.outer
+        return last.module if scope is None else scope.levels[-1][0].module
 
     def names(self) -> Iterator[str]:
         """All names of values that can be seen, nearest first."""

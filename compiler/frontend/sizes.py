@@ -113,7 +113,9 @@ def known(number: Number) -> tuple[Number, Dim | None]:
 
 def degree(dim: Dim) -> int:
     """The highest degree of either form."""
-    return max((len(m) for p in (dim.value, dim.written) for m, _ in p.terms), default=0)
+    return max(
+        (len(m) for p in (dim.value, dim.written) for m, _ in p.terms), default=0
+    )
 
 
 def _product(a: Dim, b: Dim) -> Dim | None:

@@ -1,0 +1,266 @@
+"""What is known of a whole program once it is lowered: ranges, rows, classes, what is unused.
+
+In come both runs of lowering, out comes the `Program`. Everything here is read off the graph:
+which input is used as an index and how far it may go, which losses are means over
+independent rows, which parameter no loss depends on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..autodiff import rows
+from ..errors import program as prose
+from ..ir.dims import Dim, Shape
+from ..ir.dims import size as count
+from ..ir.graph import ancestors, topological
+from ..ir.node import Node, Origin
+from ..ir.program import Equation, Input, Mode, Program, Root, Rows
+from .context import Lowering, Shared
+
+if TYPE_CHECKING:
+    from .resolve import Resolved
+
+# What hands on an index as it is, element by element.
+MOVING = ("reshape", "broadcast", "slice", "transpose", "stop")
+# What keeps the order of the entries of a row.
+MONOTONE = ("softmax", "exp", "log", "sigmoid", "tanh", "softplus", "stop")
+
+
+def program(
+    resolved: Resolved, shared: Shared, training: Lowering, evaluation: Lowering
+) -> Program:
+    """The checked program."""
+    _check_overs(shared, training)
+    _check_unused(shared, training)
+    equations = list(shared.equations.values())
+    mode = _mode(shared, training, equations)
+    other = mode if evaluation is training else _mode(shared, evaluation, equations)
+    roots = [r.node for m in (mode, other) for r in (*m.losses, *m.metrics, *m.outputs)]
+    picks = _picks(roots)
+    inputs = tuple(_ranged(i, picks) for i in shared.inputs.values())
+    for warning in shared.lucky:
+        shared.reporter.report(warning)
+    return Program(
+        name=resolved.program.source.name,
+        sha256=resolved.sha256,
+        doc=tuple(resolved.program.doc.split("\n")) if resolved.program.doc else (),
+        graph=shared.graph,
+        constants=tuple(shared.constants.values()),
+        inputs=inputs,
+        params=tuple(m.param for m in shared.params.values()),
+        equations=tuple(equations),
+        training=mode,
+        evaluation=other,
+        checks=tuple(shared.checks.values()),
+        train=resolved.train,
+        stratify=_stratify(mode.losses, inputs),
+        classes_of=_classes_of(mode.losses, other.outputs),
+    )
+
+
+def elements(shape: Shape) -> Dim:
+    """The number of elements."""
+    return count(shape)
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path matches a pattern, in which `*` stands for any characters."""
+    parts = [re.escape(part) for part in pattern.split("*")]
+    return re.fullmatch(".*".join(parts), path) is not None
+
+
+# ------------------------------------------------------------------------------ modes
+def _mode(shared: Shared, lo: Lowering, equations: list[Equation]) -> Mode:
+    dims = row_dims(shared)
+    losses = tuple(_rows(r, dims) for r in lo.losses)
+    total: Root | None = losses[0] if len(losses) == 1 else None
+    if len(losses) > 1:
+        text = "loss = " + " + ".join(r.name for r in losses)
+        sums = [e for e in equations if e.line == 0]
+        if not sums:
+            sums = [Equation(len(equations), text, 0)]
+            equations += sums
+        index = sums[0].index
+        with shared.graph.at(Origin(index)):
+            node = losses[0].node
+            for r in losses[1:]:
+                node = node + r.node
+        total = _rows(Root("loss", node, index), dims)
+    return Mode(
+        bindings=tuple(lo.bindings),
+        losses=losses,
+        metrics=tuple(_rows(r, dims) for r in lo.metrics),
+        outputs=tuple(lo.outputs),
+        total=total,
+    )
+
+
+def row_dims(shared: Shared) -> tuple[str, ...]:
+    """The sizes that stand first in inputs' shapes and nowhere else in an input or
+    parameter: the rows of a table."""
+    first: dict[str, None] = {}
+    elsewhere: set[str] = set()
+    for input_ in shared.inputs.values():
+        for i, d in enumerate(input_.node.shape):
+            if i == 0 and d == Dim.symbol(str(d)):
+                first.setdefault(str(d))
+            else:
+                elsewhere.update(d.symbols())
+    for made in shared.params.values():
+        for d in made.param.node.shape:
+            elsewhere.update(d.symbols())
+    return tuple(name for name in first if name not in elsewhere)
+
+
+def _rows(root: Root, dims: Sequence[str]) -> Root:
+    """The root with what was proved of its rows: a mean or sum over those of one table."""
+    found: list[tuple[Rows, str]] = []
+    for dim in dims:
+        verdict = rows.row_structure(root.node, dim).rows
+        if verdict is None:
+            return root
+        if verdict != "free":
+            found.append((verdict, dim))
+    if not found:
+        return replace(root, rows="free")
+    if len(found) > 1:
+        return root
+    return replace(root, rows=found[0][0], row_dim=found[0][1])
+
+
+# -------------------------------------------------------------------- unused, covered
+def _check_overs(shared: Shared, lo: Lowering) -> None:
+    for name in lo.overs:
+        a = name.text
+        if not any(p == a or p.startswith((f"{a}.", f"{a}[")) for p in shared.params):
+            shared.reporter.report(
+                prose.over_nothing(name.span, a, list(shared.params))
+            )
+
+
+def _check_unused(shared: Shared, lo: Lowering) -> None:
+    """A parameter that no loss depends on, not even through `stop`, is a mistake."""
+    if not lo.losses:
+        return
+    used = ancestors(r.node for r in lo.losses)
+    for path, made in shared.params.items():
+        if made.param.node in used:
+            continue
+        if made.call == made.span:
+            shared.reporter.report(prose.unused_param(made.span, made.param.name, path))
+        else:
+            shared.reporter.report(
+                prose.unused_param(made.call, made.param.name, path, made.span)
+            )
+
+
+# ------------------------------------------------------------- ints used as an index
+def _source(node: Node) -> Node:
+    """What an index comes from, through what only moves its elements."""
+    while node.is_a(*MOVING):
+        node = node.args[0]
+    return node
+
+
+def _picks(roots: Iterable[Node]) -> list[tuple[Node, Dim]]:
+    """The inputs that index something, and the size of what they index."""
+    found: list[tuple[Node, Dim]] = []
+    for node in topological(roots):
+        match node.op.name:
+            case "take":
+                index, high = node.args[1], node.args[0].shape[node.attrs["axis"]]
+            case "pick":
+                index, high = node.args[1], node.args[0].shape[-1]
+            case "one_hot":
+                index, high = node.args[0], node.shape[-1]
+            case _:
+                continue
+        source = _source(index)
+        if source.is_a("input"):
+            found.append((source, high))
+    return found
+
+
+def _ranged(input_: Input, picks: Sequence[tuple[Node, Dim]]) -> Input:
+    highs = [high for node, high in picks if node is input_.node]
+    if not highs:
+        return input_
+    known = [h for h in highs if h.integer is not None]
+    high = min(known, key=lambda h: h.integer or 0) if known else highs[0]
+    return replace(input_, low=Dim.of(0), high=high)
+
+
+def _scored(losses: Iterable[Root]) -> list[tuple[Node, Node]]:
+    """(input, scores): what the losses pick from, by which input."""
+    found: dict[tuple[Node, Node], None] = {}
+    for node in topological(r.node for r in losses):
+        if node.is_a("pick"):
+            source = _source(node.args[1])
+            if source.is_a("input"):
+                found.setdefault((source, node.args[0]))
+        elif node.is_a("one_hot"):
+            source = _source(node.args[0])
+            if source.is_a("input"):
+                found.setdefault((source, node))
+        elif node.is_a("sub", "mul", "add"):
+            for target, scores in (node.args, node.args[::-1]):
+                if target.is_a("one_hot"):
+                    source = _source(target.args[0])
+                    if source.is_a("input"):
+                        found.setdefault((source, scores))
+    return list(found)
+
+
+def _stratify(losses: Iterable[Root], inputs: Sequence[Input]) -> str | None:
+    """The only int[N] input by which a loss picks."""
+    names = {str(source.attrs["name"]) for source, _ in _scored(losses)}
+    fitting = [
+        i.name
+        for i in inputs
+        if i.name in names and i.node.kind == "int" and len(i.node.shape) == 1
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _classes_of(losses: Iterable[Root], outputs: Iterable[Root]) -> dict[str, str]:
+    """Outputs that are an argmax over what a loss picks from by an input."""
+    scores: dict[Node, str] = {}
+    for source, node in _scored(losses):
+        for n in _same_order(node):
+            scores.setdefault(n, str(source.attrs["name"]))
+    found: dict[str, str] = {}
+    for output in outputs:
+        node = output.node
+        while node.is_a("reshape"):
+            node = node.args[0]
+        if not node.is_a("argmax"):
+            continue
+        for n in _same_order(node.args[0]):
+            if n in scores:
+                found[output.name] = scores[n]
+                break
+    return found
+
+
+def _same_order(node: Node) -> list[Node]:
+    """A node and those below it whose rows have their entries in the same order."""
+    found = [node]
+    while True:
+        if node.is_a(*MONOTONE) or (
+            node.is_a("sub") and _is_constant_by_row(node.args[1])
+        ):
+            node = node.args[0]
+        else:
+            return found
+        found.append(node)
+
+
+def _is_constant_by_row(node: Node) -> bool:
+    """A broadcast along the last axis, such as the logsumexp of a log_softmax."""
+    return node.is_a("broadcast") and (
+        not node.args[0].shape or node.args[0].shape[-1].integer == 1
+    )

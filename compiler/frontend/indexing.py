@@ -1,0 +1,248 @@
+"""Indexing: `x[2]`, `x[1:5, :, 0]`, `x[..., -1]`, `x[:, *]`, `E[tokens]`.
+
+Numbers and slices may be sizes (`x[:T - 1]`); what their bounds need of the data becomes a
+load-time check. An int tensor gathers along its axis, and its axes take that axis's place.
+A slice may not leave the axis: what NumPy would clip silently is an error here.
+
+    position[:T]      with position: [256, d]   ->  [T, d], and T <= 256 is checked later
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import shapes as prose
+from ..ir.dims import ONE, STRETCH, Dim, plain
+from ..ir.program import Check
+from ..source import Span
+from . import ast
+from .context import Lowering
+from .operators import Given, as_kind
+from .values import Mistake, Unknown, Value, value_of
+
+Evaluate = Callable[[ast.Expr], Value | Unknown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One item of the index, on its axis: a slice [start, stop), maybe dropped after."""
+
+    start: Dim
+    stop: Dim
+    axis: Dim
+    drop: bool = False
+
+
+def index(
+    lo: Lowering, base: Given, items: Sequence[ast.IndexItem], evaluate: Evaluate
+) -> Value | Unknown:
+    """`base[items]`."""
+    x = base.value
+    taking = [i for i in items if not isinstance(i, ast.Stretch | ast.Rest)]
+    rests = [i for i in items if isinstance(i, ast.Rest)]
+    if len(rests) > 1:
+        raise Mistake(prose.two_rests(rests[1].span))
+    if len(taking) > x.rank:
+        raise Mistake(
+            prose.too_many_indices(
+                taking[x.rank].span, base.text("this"), x.text(), len(taking)
+            )
+        )
+    missing = x.rank - len(taking)
+    parts: list[_Part | None] = []  # None: a stretch axis
+    gather: tuple[int, Value, Span] | None = None  # position among the parts
+    axis = 0
+    pending = list(items)
+    if not rests:
+        pending += [ast.Rest(span=base.span)]
+    for item in pending:
+        if isinstance(item, ast.Stretch):
+            parts.append(None)
+            continue
+        if isinstance(item, ast.Rest):
+            for _ in range(missing):
+                parts.append(_Part(Dim.of(0), x.shape[axis], x.shape[axis]))
+                axis += 1
+            continue
+        size = x.shape[axis]
+        axis += 1
+        if isinstance(item, ast.Slice):
+            bounds = _slice(lo, item, size, base, evaluate)
+            if isinstance(bounds, Unknown):
+                return bounds
+            parts.append(bounds)
+            continue
+        value = evaluate(item)
+        if isinstance(value, Unknown):
+            return value
+        if value.known and not value.shape and value.kind != "bool":
+            parts.append(_element(lo, Given(value, item.span), size, base))
+        elif value.kind == "int":
+            if gather is not None:
+                raise Mistake(prose.two_gathers(item.span, base.text("x")))
+            if size.stretch:
+                raise Mistake(prose.gather_stretch(item.span, base.text("this")))
+            gather = (len(parts), value, item.span)
+            parts.append(_Part(Dim.of(0), size, size))
+        else:
+            raise Mistake(
+                prose.index_kind(item.span, item.span.text, value.text(), value.kind)
+            )
+    return _build(lo, base, parts, gather)
+
+
+def _build(
+    lo: Lowering,
+    base: Given,
+    parts: list[_Part | None],
+    gather: tuple[int, Value, Span] | None,
+) -> Value:
+    x, g = base.value, lo.graph
+    taken = [p for p in parts if p is not None]
+    node = x.node
+    if any(p.start != Dim.of(0) or p.stop != p.axis for p in taken):
+        starts = tuple(p.start for p in taken)
+        stops = tuple(ONE if p.axis.stretch else p.stop for p in taken)
+        node = g.apply(
+            "slice", node, starts=starts, stops=stops, steps=(1,) * len(taken)
+        )
+    shape: list[Dim] = []
+    at = -1  # the gathered axis in the shape without dropped axes
+    for k, part in enumerate(parts):
+        if part is None:
+            shape.append(STRETCH)
+        elif gather is not None and k == gather[0]:
+            at = len(shape)
+            shape.append(part.axis)
+        elif not part.drop:
+            shape.append(STRETCH if part.axis.stretch else part.stop - part.start)
+    final = tuple(shape)
+    if node.shape != plain(final):
+        node = g.apply("reshape", node, shape=plain(final))
+    if gather is not None:
+        _, indices, span = gather
+        node = g.apply("take", node, as_kind(lo, indices, "int"), axis=at)
+        final = (*final[:at], *indices.shape, *final[at + 1 :])
+        lo.sized(final, span, "what is gathered")
+    return value_of(node, final)
+
+
+def _element(lo: Lowering, at: Given, size: Dim, base: Given) -> _Part:
+    """The single element `x[at]`; -1 is the last."""
+    dim = at.value.dim
+    if dim is None or not dim.whole:
+        raise Mistake(
+            prose.index_kind(at.span, at.span.text, str(at.value.number), "real")
+        )
+    if size.stretch:
+        size = ONE
+    number = dim.integer
+    start = dim
+    if number is not None and number < 0:
+        start = size + dim
+    _inside(lo, start + 1, size, at.span, base, element=True)
+    _not_negative(lo, start, at.span, base, size)
+    return _Part(start, start + 1, size, drop=True)
+
+
+def _slice(
+    lo: Lowering, item: ast.Slice, size: Dim, base: Given, evaluate: Evaluate
+) -> _Part | Unknown:
+    """`a:b`; a missing end is the axis's, a negative one counts from behind."""
+    if item.start is None and item.stop is None:
+        return _Part(Dim.of(0), size, size)
+    if size.stretch:
+        raise Mistake(prose.slice_stretch(item.span, base.text("this")))
+    ends: list[Dim] = []
+    for expr, default in ((item.start, Dim.of(0)), (item.stop, size)):
+        if expr is None:
+            ends.append(default)
+            continue
+        value = evaluate(expr)
+        if isinstance(value, Unknown):
+            return value
+        dim = value.dim
+        if dim is None or not dim.whole:
+            raise Mistake(
+                prose.slice_bound(expr.span, expr.span.text, value.text(), value.known)
+            )
+        if dim.integer is not None and dim.integer < 0:
+            dim = size + dim
+        ends.append(dim)
+    start, stop = ends
+    if item.start is not None:
+        _not_negative(lo, start, item.span, base, size)
+    if item.stop is not None:
+        _inside(lo, stop, size, item.span, base, element=False)
+        _not_negative(lo, stop, item.span, base, size)
+    _ordered(lo, start, stop, item.span, base)
+    return _Part(start, stop, size)
+
+
+def _inside(
+    lo: Lowering, end: Dim, size: Dim, span: Span, base: Given, element: bool
+) -> None:
+    """Require end <= size, now or when the data are there."""
+    rest = (size - end).integer
+    if rest is None:
+        text = base.text("this")
+        lo.require(
+            Check(
+                "at_least",
+                size,
+                end,
+                lo.place(span).line,
+                f"{text}[{span.text}]",
+                f"`{text}[{span.text}]` needs an axis of at least {end}, but it has {size}",
+            )
+        )
+    elif rest < 0:
+        raise Mistake(
+            prose.index_range(span, base.text("this"), base.value.shape, size, element)
+        )
+
+
+def _not_negative(lo: Lowering, start: Dim, span: Span, base: Given, size: Dim) -> None:
+    number = start.integer
+    if number is None:
+        if all(c > 0 for _, c in start.value.terms):
+            return
+        text = base.text("this")
+        lo.require(
+            Check(
+                "at_least",
+                start,
+                Dim.of(0),
+                lo.place(span).line,
+                f"{text}[{span.text}]",
+                f"`{text}[{span.text}]` begins before the first element",
+            )
+        )
+    elif number < 0:
+        raise Mistake(
+            prose.index_range(span, base.text("this"), base.value.shape, size, False)
+        )
+
+
+def _ordered(lo: Lowering, start: Dim, stop: Dim, span: Span, base: Given) -> None:
+    """Require start <= stop: an empty slice is fine, a backward one is not."""
+    length = (stop - start).integer
+    if length is None:
+        if start == Dim.of(0):
+            return
+        text = base.text("this")
+        lo.require(
+            Check(
+                "at_least",
+                stop,
+                start,
+                lo.place(span).line,
+                f"{text}[{span.text}]",
+                f"`{text}[{span.text}]` ends before it begins",
+            )
+        )
+    elif length < 0:
+        raise Mistake(
+            prose.backward_slice(span, base.text("this"), str(start), str(stop))
+        )
