@@ -61,10 +61,11 @@ def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
         return b
     if is_zero(b) or number(b) == 0:
         return a
-    if b.op.name == "neg":
-        return a - b.args[0]
-    if a.op.name == "neg":
-        return b - a.args[0]
+    if graph.deriving:  # what the author named -x keeps its name
+        if b.op.name == "neg":
+            return a - b.args[0]
+        if a.op.name == "neg":
+            return b - a.args[0]
     return _merged(graph, "add", a, b)
 
 
@@ -74,7 +75,7 @@ def sub(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
         return a
     if is_zero(a) or number(a) == 0:
         return -b
-    if b.op.name == "neg":
+    if b.op.name == "neg" and graph.deriving:
         return a + b.args[0]
     return _merged(graph, "sub", a, b)
 

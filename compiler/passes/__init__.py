@@ -18,7 +18,7 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import expand, fold, idioms, linear, products, sums
-from .mapping import bound_in, map_joint, roots_of
+from .mapping import adjoints_in, bound_in, map_joint, roots_of
 from .patterns import Rewriter, Rule
 
 ALGEBRA: tuple[Rule, ...] = (
@@ -86,21 +86,12 @@ def run_pass(joint: Joint, p: Pass) -> tuple[Joint, list[dict[Node, Node]]]:
     tables: list[dict[Node, Node]] = []
     for _ in range(p.walks):
         rw = Rewriter(joint.program.graph, p.rules)
-        rw.adjoint_of = _primals(joint)
-        table = rw.walk(roots_of(joint), bound_in(joint))
+        table = rw.walk(roots_of(joint), bound_in(joint), adjoints_in(joint))
         if all(old is new for old, new in table.items()):
             break
         joint = map_joint(joint, table)
         tables.append(table)
     return joint, tables
-
-
-def _primals(joint: Joint) -> dict[Node, tuple[Node, ...]]:
-    """adjoint -> the values that it is the adjoint of."""
-    table: dict[Node, tuple[Node, ...]] = {}
-    for primal, adjoint in joint.adjoints.items():
-        table[adjoint] = (*table.get(adjoint, ()), primal)
-    return table
 
 
 def tidy(

@@ -209,8 +209,12 @@ def _fills(rw: Rewriter, n: Node) -> bool:
 
 
 def _on(rw: Rewriter, base: Node, n: Node, minus: bool) -> Node | None:
-    """`base` with the pieces of `n` added, if it is an array of this value alone."""
-    if base.kind != "real" or not rw.free(base) or base.op.view:
+    """`base` with the pieces of `n` added, if it is an array that nobody else reads.
+
+    A partial sum of an adjoint is one too: `np.add.at(d_E, text, d_h)`.
+    """
+    alone = rw.free(base) or (base in rw.adjoint_of and base not in rw.shared)
+    if base.kind != "real" or not alone or base.op.view or base.op.family == "leaf":
         return None
     if n.is_a("one_hot"):
         index = n.args[0]
@@ -291,6 +295,29 @@ def settle_sign(rw: Rewriter, n: Node) -> Node | None:
     return inner
 
 
+@rule("mul", safety="~")
+def scalar_first(rw: Rewriter, n: Node) -> Node | None:
+    """`W * (2 * lambda_)` -> `2 * lambda_ * W`; but `d_scores * (d_loss / N)` stays."""
+    core, factor = n.args
+    s = scalar_under(rw, factor)
+    if s is None or s.is_a("div") or not rw.static(s) or core.is_a(*ON_BUFFER.values()):
+        return None
+    if scalar_under(rw, core) is not None:
+        return None
+    spine: list[Node] = []  # `2 * (a * b)` is `2 * a * b`
+    while is_product(core) and rw.free(core) and len(spine) < FACTORS:
+        spine.append(core)
+        core = core.args[0]
+    if core.is_a(*ON_BUFFER.values()):
+        return None
+    small = core.args[0] if core.is_a("broadcast") and rw.unbound(core) else core
+    out = rw.graph.apply("mul", rw.graph.broadcast(s, small.shape), small)
+    out = rw.graph.broadcast(out, core.shape)
+    for product in reversed(spine):
+        out = rw.graph.apply(product.op.name, out, product.args[1])
+    return out
+
+
 def _minus(rw: Rewriter, s: Node) -> Node:
     value = number(s)
     if value is not None and math.isfinite(value):
@@ -309,4 +336,5 @@ RULES: tuple[Rule, ...] = (
     mask_as_factor,
     small_power,
     settle_sign,
+    scalar_first,
 )

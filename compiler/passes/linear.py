@@ -132,6 +132,19 @@ def sum_of_transpose(rw: Rewriter, n: Node) -> Node | None:
     return rw.make("transpose", out, perm=perm)
 
 
+@rule("sum", safety="=")
+def sum_of_placed(rw: Rewriter, n: Node) -> Node | None:
+    """The sum over the axis on which a `put` placed g is g; of a one-hot, 1."""
+    x = n.args[0]
+    if n.attrs["axes"] != (len(x.shape) - 1,):
+        return None
+    if x.is_a("put") and rw.free(x):
+        return rw.make("reshape", x.args[1], shape=n.shape)
+    if x.is_a("one_hot") and rw.unbound(x):
+        return rw.broadcast(rw.const(1), n.shape)
+    return None
+
+
 @rule("sum", safety="~")
 def sum_of_product(rw: Rewriter, n: Node) -> Node | None:
     """`sum(a * b)` over what both share -> a product of matrices, `a @ b`.
@@ -152,18 +165,13 @@ def sum_of_product(rw: Rewriter, n: Node) -> Node | None:
         return None
     if in_a & in_b != over or in_a | in_b != every or len(over) != 1:
         return None
-    if a is b or (len(x.shape) == 1 and _plain_sum(a, b)):
+    if len(x.shape) == 1:
         return None
     spec = "{},{}->{}".format(
         *("".join(_letter(i) for i in sorted(axes)) for axes in (in_a, in_b)),
         "".join(_letter(i) for i in sorted(every - over)),
     )
     return rw.make("reshape", rw.make("einsum2", a, b, spec=spec), shape=n.shape)
-
-
-def _plain_sum(a: Node, b: Node) -> bool:
-    """Is one factor a mask or a truth value? Then the product is a choice of terms."""
-    return any(f.is_a("cast", "where", "one_hot") for f in (a, b))
 
 
 def _letter(axis: int) -> str:
@@ -490,6 +498,7 @@ RULES: tuple[Rule, ...] = (
     sum_of_broadcast,
     sum_of_reshape,
     sum_of_transpose,
+    sum_of_placed,
     sum_of_product,
     sum_into_product,
     transpose_into_product,

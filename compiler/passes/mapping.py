@@ -48,6 +48,16 @@ def bound_in(joint: Joint) -> set[Node]:
     return bound | named | set(last.values())
 
 
+def adjoints_in(joint: Joint) -> dict[Node, tuple[Node, ...]]:
+    """Whose adjoint, or partial sum of one, each node is."""
+    table: dict[Node, tuple[Node, ...]] = {}
+    for primal, adjoint in joint.adjoints.items():
+        table[adjoint] = (*table.get(adjoint, ()), primal)
+    for _, primal, partial in joint.partials:
+        table.setdefault(partial, (primal,))
+    return table
+
+
 def map_joint(joint: Joint, table: Mapping[Node, Node]) -> Joint:
     """The joint program after a pass."""
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from ..ir.graph import Graph, rebuild, topological
@@ -60,7 +61,7 @@ class Rewriter:
                 self.rules.setdefault(op, []).append(r)
         self.bound: set[Node] = set()  # new nodes that a binding stands for
         self.shared: set[Node] = set()  # new nodes that two values read
-        self.adjoint_of: Mapping[Node, tuple[Node, ...]] = {}  # adjoint -> its primals
+        self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
         self.final = False  # is the node at hand a result that nothing else reads?
         self._static: dict[Node, bool] = {}
         self._normal: set[Node] = set()
@@ -116,9 +117,15 @@ class Rewriter:
 
     # ------------------------------------------------------------------- the walk
     def walk(
-        self, roots: Iterable[Node], bound: Collection[Node] = ()
+        self,
+        roots: Iterable[Node],
+        bound: Collection[Node] = (),
+        adjoints: Mapping[Node, tuple[Node, ...]] = MappingProxyType({}),
     ) -> dict[Node, Node]:
-        """Map every node below the roots. `bound`: the nodes that have a name."""
+        """Map every node below the roots.
+
+        `bound`: the nodes that have a name; `adjoints`: whose adjoint a node is.
+        """
         roots = list(roots)
         order = topological(roots)
         uses = count_uses(order, roots)
@@ -137,6 +144,8 @@ class Rewriter:
                 args = tuple([new[a] for a in n.args])
                 made = n if args == n.args else rebuild(graph, n, args)
                 made = new[n] = self.simplify(made)
+                if n in adjoints:
+                    self.adjoint_of[made] = adjoints[n]
                 if n in bound:
                     self.bound.add(made)
                 cheap = made.op.view or (made.shape == () and self.static(made))

@@ -214,10 +214,12 @@ def scalar_factor(rw: Rewriter, n: Node) -> Node | None:
     a, b = n.args
     if a is b:
         return None
-    if n.is_a("mul") and scalar_under(rw, a) is not None:
-        if scalar_under(rw, b) is not None:
+    if n.is_a("mul"):
+        s = scalar_under(rw, a)
+        if s is not None and scalar_under(rw, b) is None:
+            if rw.static(s) or split(rw, b) is not None or _smaller(rw, b) is not None:
+                return rw.make("mul", b, a)
             return None
-        return rw.make("mul", b, a)
     left = split(rw, a)
     if n.is_a("div"):
         s = scalar_under(rw, b)
@@ -225,9 +227,15 @@ def scalar_factor(rw: Rewriter, n: Node) -> Node | None:
             core, product = left or (a, Monomial())
             out = scaled(rw, core, product.times(rw, s, inverse=True))
             return None if out is n else out
-        if left is not None and scalar_under(rw, a) is None:
-            return scaled(rw, rw.make("div", left[0], b), left[1])
-        return None
+        if scalar_under(rw, a) is not None:
+            return None
+        below = split(rw, b)
+        if left is None and below is None:
+            return None
+        core, product = left or (a, Monomial())
+        if below is not None:
+            product, b = _merged(product, _inverse(below[1])), below[0]
+        return scaled(rw, rw.make("div", core, b), product)
     s = scalar_under(rw, b)
     if s is not None:
         core, product = left or (a, Monomial())
@@ -235,6 +243,9 @@ def scalar_factor(rw: Rewriter, n: Node) -> Node | None:
         small = _smaller(rw, core)
         if small is not None:
             return rw.broadcast(scaled(rw, small, product), n.shape)
+        met = _met_inside(rw, core, product)
+        if met is not None:
+            return met
         out = scaled(rw, core, product)
         return None if out is n else out
     right = split(rw, b)
@@ -257,6 +268,19 @@ def _smaller(rw: Rewriter, core: Node) -> Node | None:
     return None
 
 
+def _met_inside(rw: Rewriter, core: Node, s: Monomial) -> Node | None:
+    """`(t * x) * s` -> `(t * s) * x`, where the smaller tensor t has a scalar factor too."""
+    if not (_opens(core) and rw.free(core)):
+        return None
+    for t, x in (core.args, core.args[::-1]):
+        small = _smaller(rw, t)
+        parts = None if small is None else split(rw, small)
+        if parts is not None:
+            inner = scaled(rw, parts[0], _merged(parts[1], s))
+            return rw.make("mul", x, rw.broadcast(inner, core.shape))
+    return None
+
+
 def _merged(a: Monomial, b: Monomial) -> Monomial:
     return Monomial(
         a.negative ^ b.negative,
@@ -265,6 +289,10 @@ def _merged(a: Monomial, b: Monomial) -> Monomial:
         a.up + b.up,
         a.down + b.down,
     )
+
+
+def _inverse(s: Monomial) -> Monomial:
+    return Monomial(s.negative, s.under, s.over, s.down, s.up)
 
 
 @rule("mul", safety="~")
@@ -278,11 +306,18 @@ def left_to_right(rw: Rewriter, n: Node) -> Node | None:
 
 @rule("mul", safety="~")
 def by_reciprocal(rw: Rewriter, n: Node) -> Node | None:
-    """`b * (1 / y)` -> `b / y`."""
+    """`b * (s / y)` -> `(b / y) * s`, for a number or another scalar s."""
     a, b = n.args
     for x, r in ((a, b), (b, a)):
-        if r.is_a("div") and rw.free(r) and is_number(rw, r.args[0], 1):
-            return rw.make("div", x, r.args[1])
+        if not (r.is_a("div") and rw.free(r)) or rw.static(r):
+            continue
+        if n.shape == ():
+            if number(r.args[0]) == 1:
+                return rw.make("div", x, r.args[1])
+            continue
+        s = scalar_under(rw, r.args[0])
+        if s is not None and scalar_under(rw, x) is None:
+            return scaled(rw, rw.make("div", x, r.args[1]), Monomial().times(rw, s))
     return None
 
 

@@ -50,6 +50,15 @@ def twice(rw: Rewriter, n: Node) -> Node | None:
 
 
 @rule("add", "sub", safety="~")
+def twice_in_a_row(rw: Rewriter, n: Node) -> Node | None:
+    """`(x - p) - p` -> `x - 2 * p`."""
+    a, b = n.args
+    if not (a.op is n.op and rw.free(a) and a.args[1] is b) or n.kind != "real":
+        return None
+    return rw.make(n.op.name, a.args[0], rw.make("mul", b, 2))
+
+
+@rule("add", "sub", safety="~")
 def constants_meet(rw: Rewriter, n: Node) -> Node | None:
     """`(x + 1) - 3` -> `x - 2`, numbers only."""
     a, b = n.args
@@ -125,6 +134,40 @@ def common_factor(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+@rule("add", "sub", safety="~")
+def one_and_factor(rw: Rewriter, n: Node) -> Node | None:
+    """`d + d * a` -> `d * (1 + a)`, where d has a name: as many operations, one term."""
+    p, q = n.args
+    if n.kind != "real" or p is q:
+        return None
+    for d, product in ((p, q), (q, p)):
+        if not (product.is_a("mul", "div") and rw.free(product)) or rw.free(d):
+            continue
+        rest = _without(rw, product, d)
+        if rest is None:
+            continue
+        one = rw.graph.broadcast(rw.const(1), n.shape)
+        terms = (one, rest) if d is p else (rest, one)
+        return rw.make("mul", d, rw.make(n.op.name, *terms))
+    return None
+
+
+def _without(rw: Rewriter, product: Node, d: Node) -> Node | None:
+    """The rest of the product once its factor `d` is taken out."""
+    a, b = product.args
+    if product.is_a("mul"):
+        if a is b:
+            return None
+        if a is d:
+            return b
+        if b is d:
+            return a
+    if a.is_a("mul") and rw.free(a) and a.args[0] is not a.args[1]:
+        rest = _without(rw, a, d)
+        return None if rest is None else rw.make(product.op.name, rest, b)
+    return None
+
+
 @rule("sub", safety="~")
 def softmax_backward(rw: Rewriter, n: Node) -> Node | None:
     """`g * y - y * sum(g * y)` -> `y * (g - sum(g * y))`: as it is written by hand.
@@ -156,6 +199,62 @@ def where_same(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+@rule("where", safety="~")
+def where_of_scaled(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, a * s, b * s)` -> `where(c, a, b) * s`."""
+    if n.shape == () or n.kind != "real":
+        return None
+    left, right = split(rw, n.args[1]), split(rw, n.args[2])
+    if left is None or right is None:
+        return None
+    (x, s), (y, t) = left, right
+    s.reduced()
+    t.reduced()
+    if _key(s) != _key(t) or s.negative != t.negative:
+        return None
+    return scaled(rw, rw.make("where", n.args[0], x, y), s)
+
+
+@rule("add", "sub", safety="=")
+def complementary_masks(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, a, 0) + where(not c and m, b, 0)` -> `where(c, a, where(m, b, 0))`."""
+    p, q = n.args
+    if not all(x.is_a("where") and x.args[2].is_a("zero") and rw.free(x) for x in n.args):
+        return None
+    zero = p.args[2]
+    for here, there in ((p, q), (q, p)):
+        rest = _beside(here.args[0], there.args[0])
+        if rest is None:
+            continue
+        a, b = here.args[1], there.args[1]
+        if n.is_a("sub"):
+            a, b = (a, rw.make("neg", b)) if here is p else (rw.make("neg", a), b)
+        return rw.make(
+            "where", here.args[0], a, rw.make("where", rest, b, zero)
+        )
+    return None
+
+
+def _beside(c: Node, other: Node) -> Node | None:
+    """m, where `other` is "not c, and m"."""
+    if not other.is_a("and"):
+        return None
+    for x, m in (other.args, other.args[::-1]):
+        if x.is_a("not") and x.args[0] is c:
+            return m
+    return None
+
+
+@rule("lt", "le", safety="=")
+def mask_of_minimum(rw: Rewriter, n: Node) -> Node | None:
+    """`min(z, 0) < 0` -> `z < 0`, where z has a name anyway."""
+    a, b = n.args
+    if not (a.is_a("minimum") and n.is_a("lt") and b in a.args):
+        return None
+    z = a.args[0] if a.args[1] is b else a.args[1]
+    return rw.make("lt", z, b) if not rw.free(z) else None
+
+
 @rule("add", "sub", safety="=")
 def where_meets_where(rw: Rewriter, n: Node) -> Node | None:
     """`where(c, a, b) + where(c, d, e)` -> `where(c, a + d, b + e)`."""
@@ -177,8 +276,13 @@ RULES: tuple[Rule, ...] = (
     plus_minus,
     minus_minus,
     where_meets_where,
+    complementary_masks,
+    mask_of_minimum,
+    where_of_scaled,
     common_scalar,
     common_factor,
+    twice_in_a_row,
+    one_and_factor,
     softmax_backward,
     twice,
     constants_meet,
