@@ -95,11 +95,12 @@ def combine(
     says of a file's columns and entries is kept, as are its numbers and its `next`.
     """
     sources: Sources = dict(program)
-    for text in command:
-        name, source = parse(text)
+    given = [parse(text) for text in command]
+    named = {name for name, _ in given}
+    for name, source in given:
         if name is None and isinstance(source, File):
             for other, old in sources.items():
-                if isinstance(old, File) and not old.trusted:
+                if isinstance(old, File) and other not in named:
                     entry, kept = source.entry, False
                     if entry is None and old.entry is not None:
                         entry, kept = old.entry, True

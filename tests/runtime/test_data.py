@@ -85,6 +85,11 @@ def test_the_command_line_wins_and_keeps_what_the_program_says_of_columns() -> N
     assert sources["y"] == File("b.csv", "label", trusted=True, kept=True)
     assert sources["t"] == Next("x") and sources["k"] == Value(2.0)
     assert combine(program, ["y=c.npy"])["y"] == File("c.npy", trusted=True)
+    for order in (["y=c.npy", "b.csv"], ["b.csv", "y=c.npy"]):
+        assert combine(program, order)["y"] == File("c.npy", trusted=True)
+    # a run that was trained on the user's files is evaluated on others of the user's
+    trained = combine(program, ["x=x.npy", "y=y.npy"])
+    assert combine(trained.items(), ["b.npz"])["x"] == File("b.npz", trusted=True)
 
 
 @pytest.mark.parametrize(
