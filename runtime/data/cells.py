@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..sizes import limits
-from .delimited import SHOWN
+from .delimited import SHOWN, number
 from .delimited import missing as says_missing
-from .delimited import number
 from .reading import Raw
 
 Rows = NDArray[np.int64]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
-from gradc.network import Network
 from handwritten import LOGISTIC, MLP, source
+
+from gradc.network import Network
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gradc import checkpoint
 from gradc.checkpoint import load, pack, save, unpack
 from gradc.errors import CheckpointError
@@ -100,7 +101,7 @@ def test_a_newer_format_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "FORMAT", 9)
     data = small()
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has format 9; this version .* up to 1"):
+    with pytest.raises(CheckpointError, match=r"has format 9; this version .* up to 1"):
         unpack(data)
 
 

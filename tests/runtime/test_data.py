@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import io
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from handwritten import LOGISTIC, given, root, signature, size, sym
+
 from gradc.data import File, Next, Transforms, Value, load, parse
 from gradc.data.sources import combine, locate
 from gradc.errors import DataError, SettingError
 from gradc.settings import Settings
-from handwritten import LOGISTIC, given, root, signature, size, sym
 
 N, D = sym("N"), sym("D")
 XY = ["x", "y"]
@@ -525,10 +527,8 @@ def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
                 at = int(rng.integers(len(bad)))
                 bad[at : at + 4] = rng.bytes(4)
         (tmp_path / "f.npz").write_bytes(bytes(bad))
-        try:
+        with contextlib.suppress(DataError):
             read(tmp_path, LOGISTIC, None, "f.npz")
-        except DataError:
-            pass
 
 
 def test_npy(tmp_path: Path) -> None:
@@ -543,7 +543,7 @@ def test_npy(tmp_path: Path) -> None:
         in error(tmp_path, LOGISTIC, None, "f.npy")[0]
     )
     (tmp_path / "f.npy").write_bytes((tmp_path / "f.npy").read_bytes()[:-3])
-    with pytest.raises(DataError, match="f.npy is damaged"):
+    with pytest.raises(DataError, match=r"f.npy is damaged"):
         load(sig, settings, tmp_path, "predict")
 
 
@@ -607,7 +607,7 @@ def test_inputs_without_rows_are_given_whole(tmp_path: Path) -> None:
     settings = Settings.of(sig, data=["n=7"])
     with pytest.raises(DataError, match="'7' is outside of 0…4"):
         load(sig, settings, tmp_path)
-    with pytest.raises(DataError, match="data n: 1.5 is no int"):
+    with pytest.raises(DataError, match=r"data n: 1.5 is no int"):
         load(sig, Settings.of(sig, data=["n=1.5"]), tmp_path)
     with pytest.raises(DataError, match=r"one number does not make \[2, 3\]"):
         load(sig, Settings.of(sig, data=["A=1"]), tmp_path)
@@ -747,7 +747,7 @@ def test_shorter_tables_go_round(tmp_path: Path) -> None:
 
 
 def test_batches_are_a_function_of_seed_and_epoch(tmp_path: Path) -> None:
-    data, settings = load_two(tmp_path)
+    data, _ = load_two(tmp_path)
 
     def order(epoch: int, seed: int) -> list[float]:
         steps = data.train.batches(["t"], epoch, seed, lambda _: 4)

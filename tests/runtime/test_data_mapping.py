@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gradc.data.mapping import Wanted, assign
 from gradc.errors import DataError
 
@@ -34,10 +35,10 @@ def test_dots_win_over_other_spellings() -> None:
 def test_a_spelling_that_could_mean_another_column_is_not_taken() -> None:
     wanted = [Wanted("x", 2), Wanted("x0", 1)]
     with pytest.raises(
-        DataError, match="x needs 2 columns, and f.csv has 1 for it: x1"
+        DataError, match=r"x needs 2 columns, and f.csv has 1 for it: x1"
     ):
         assign("f.csv", ["x0", "x1"], wanted)
-    with pytest.raises(DataError, match="x needs 2 columns, and f.csv has 4 for it"):
+    with pytest.raises(DataError, match=r"x needs 2 columns, and f.csv has 4 for it"):
         assign("f.csv", ["x0", "x1", "x_0", "x_1"], [Wanted("x", 2)])
 
 
@@ -67,7 +68,7 @@ def test_what_is_left_must_fit() -> None:
 
 
 def test_two_inputs_can_not_share_what_is_left() -> None:
-    with pytest.raises(DataError, match="f.csv has no column for x, z"):
+    with pytest.raises(DataError, match=r"f.csv has no column for x, z"):
         assign("f.csv", ["a", "b", "c", "d"], [Wanted("x", 2), Wanted("z", 2)])
 
 
@@ -85,7 +86,7 @@ def test_columns_of_inputs_that_are_not_needed_are_left_alone() -> None:
 
 
 def test_a_missing_header_is_suspected() -> None:
-    with pytest.raises(DataError, match="5.1 is: is the header missing"):
+    with pytest.raises(DataError, match=r"5.1 is: is the header missing"):
         assign("f.csv", ["5.1", "3.5", "setosa"], [Wanted("y", 1)])
 
 

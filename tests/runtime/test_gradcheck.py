@@ -6,10 +6,11 @@ import copy
 
 import numpy as np
 import pytest
+from handwritten import LOGISTIC, MLP, given, signature, size, source, sym
+
 from gradc.errors import DataError
 from gradc.gradcheck import check, choose_sizes, difference, differences, random_inputs
 from gradc.network import Network
-from handwritten import LOGISTIC, MLP, given, signature, size, source, sym
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import traceback
 
 import numpy as np
 import pytest
+from handwritten import signature, source
+
 from gradc.network import Network
 from gradc.streams import key, stream
-
-from handwritten import signature, source
 
 
 def batch(rows: int = 7) -> dict[str, np.ndarray]:

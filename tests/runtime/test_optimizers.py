@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from gradc.optimizers import RULES, Optimizer, clip_norm, clip_value
-
 from write_optimizer_golden import CASES, GOLDEN, KEPT, start_and_gradients, torch_run
+
+from gradc.optimizers import RULES, Optimizer, clip_norm, clip_value
 
 
 def run(case: str) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
+from handwritten import LOGISTIC, given, signature, size, sym
+
 from gradc.errors import DataError
 from gradc.sizes import bind, check, evaluate, row_dims, show, solve
-
-from handwritten import LOGISTIC, given, signature, size, sym
 
 T_HALF = [[1, 2, ["T"]]]
 AREA = [[2, 1, ["H", "W"]], [-1, 1, ["H"]], [3, 1, []]]

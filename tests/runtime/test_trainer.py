@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from handwritten import LOGISTIC, MLP, root, source
+
 from gradc.data import Dataset, load
 from gradc.diagnosis import first_nonfinite
 from gradc.errors import CheckpointError, DataError, NonFiniteError, SettingError
@@ -19,7 +21,6 @@ from gradc.runs import RunFolder, read_weights
 from gradc.settings import Settings
 from gradc.streams import stream
 from gradc.trainer import Epoch, Result, Silence, Trainer
-from handwritten import LOGISTIC, MLP, root, source
 
 
 def table(tmp_path: Path, rows: int = 90) -> None:
@@ -185,7 +186,7 @@ def test_what_can_not_be_trained_is_refused(tmp_path: Path) -> None:
     ]
     # 90 rows: two batches of 32, and one of 26
     with pytest.raises(
-        DataError, match="logistic.net:3: 4 does not divide N\n.*N = 26"
+        DataError, match=r"logistic.net:3: 4 does not divide N\n.*N = 26"
     ):
         Trainer(Network(network.source, odd), data, settings)
 
@@ -303,7 +304,7 @@ def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
     Trainer(network, data, settings, run).train()
     weights = run.weights()
     with pytest.raises(
-        CheckpointError, match="is not of mlp.net as it is now: .* size 'D'"
+        CheckpointError, match=r"is not of mlp.net as it is now: .* size 'D'"
     ):
         weights.theta(Network(source("mlp"), copy.deepcopy(MLP)))
     other = copy.deepcopy(network.signature)
@@ -323,7 +324,7 @@ def test_a_bad_latest_falls_back_to_a_good_file(tmp_path: Path) -> None:
     (run.path / "ckpt" / "BEST").write_text("../../other.npz\n")
     with pytest.raises(CheckpointError, match="names no checkpoint"):
         run.weights("best")
-    with pytest.raises(CheckpointError, match="run.json cannot be read"):
+    with pytest.raises(CheckpointError, match=r"run.json cannot be read"):
         RunFolder.open(tmp_path)
     (run.path / "run.json").write_text('{"net": "logistic.net", "version": 9}')
     with pytest.raises(CheckpointError, match="written by a newer gradc"):

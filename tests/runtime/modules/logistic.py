@@ -13,7 +13,6 @@ def init(rng, D):
 def forward(params, x, y):
     """Return the loss and the saved values that backward reads."""
     w, b = params["w"], params["b"]
-    N = x.shape[0]
 
     # z = x @ w + b                                                        logistic.net:9
     z = x @ w + b  # (N,)
