@@ -21,12 +21,20 @@ from .autodiff.reverse import differentiate
 from .backend import readable
 from .backend.schedule import schedule
 from .backend.signature import signature
-from .errors import CompileError, Diagnostic, InternalError
+from .errors import (
+    CompileError,
+    Diagnostic,
+    InternalError,
+    Reporter,
+    did_you_mean,
+    settings,
+)
 from .figures import figures
 from .frontend.lower import lower
 from .frontend.parser import parse
 from .frontend.resolve import resolve
 from .frontend.scan import Limits
+from .ir.program import Program
 from .passes import run_passes
 from .source import Source
 
@@ -72,6 +80,7 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
     yield (tree := parse(source, options.limits))
     yield (resolved := resolve(tree, options))
     yield (program := lower(resolved, options))
+    check_wrt(program, options.wrt)
     yield (joint := differentiate(program, options.wrt))
     yield (optimised := run_passes(joint, options.level))
     yield (plan := schedule(optimised, options))
@@ -97,6 +106,21 @@ def build(source: Source, options: Options | None = None, until: str = "py") -> 
         if stage == until:
             return Built(value, seconds)
     raise ValueError(f"no stage {until!r}; the stages are {', '.join(STAGES)}")
+
+
+def check_wrt(program: Program, names: tuple[str, ...]) -> None:
+    """`--wrt` names real inputs of a program with a loss."""
+    reporter = Reporter()
+    kinds = {entry.name: entry.node.kind for entry in program.inputs}
+    for name in names:
+        if name not in kinds:
+            meant = did_you_mean(name, kinds) or ""
+            reporter.report(settings.unknown_wrt(name, list(kinds), meant))
+        elif kinds[name] != "real":
+            reporter.report(settings.wrt_not_real(name, kinds[name]))
+        elif program.training.total is None:
+            reporter.report(settings.wrt_without_loss(name))
+    reporter.raise_if_errors()
 
 
 def compile_source(source: Source, options: Options | None = None) -> Compiled:

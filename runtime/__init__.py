@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .network import Network
+    from .runs import RunFolder, Weights
 
 __all__ = ["Network", "compile", "load"]
 
@@ -44,6 +46,52 @@ def compile(program: str | Path, /, **constants: float | bool) -> Network:
     else:
         compiled = compile_source(Source.from_text("text.net", program), options)
     return Network(compiled.source, compiled.signature, tree=check(compiled.source))
+
+
+def load(run: str | Path, weights: str = "best") -> Network:
+    """Return the network of a run folder, with its trained weights as `theta`.
+
+    It is compiled anew from the program's text in the folder. `weights` are the "best" or the
+    "last". What was fitted to the training data (scales, classes) is in `net.transforms`:
+    `gradc predict` applies it to files; inputs given in Python are taken as they are.
+    """
+    return open_run(run, weights).network
+
+
+def open_run(run: str | Path, weights: str = "best") -> Trained:
+    """A run folder with all that evaluation and prediction need; `CheckpointError`s.
+
+    The Python in a run folder is for reading: it is never executed.
+    """
+    from gradc.compiler import Options, Source, compile_source
+    from gradc.compiler.backend.guard import check
+
+    from .network import Network
+    from .runs import RunFolder
+
+    folder = RunFolder.open(Path(run))
+    options = Options(
+        level=folder.info.get("level", 1),
+        overrides=folder.info.get("overrides", {}),
+        folder=folder.path,
+    )
+    compiled = compile_source(
+        Source.from_text(folder.info["net"], folder.text), options
+    )
+    network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
+    found = folder.weights(weights)
+    network.theta = found.theta(network)
+    network.transforms = found.transforms
+    return Trained(folder, network, found)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that was opened."""
+
+    run: RunFolder
+    network: Network
+    weights: Weights
 
 
 def _is_path(text: str) -> bool:

@@ -20,7 +20,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from .errors import DataError
 from .sizes import Signature, evaluate, limits, show_type
 from .sizes import bind as bind_sizes
 from .streams import stream
+
+if TYPE_CHECKING:
+    from .data import Transforms
 
 Array = NDArray[Any]
 Vector = NDArray[Any]
@@ -73,6 +76,7 @@ class Network:
     `source` is the text that one reads, `sizes` the sizes that are bound: those that
     parameters use are frozen from then on. The trained parameters come first in θ, then the
     frozen ones, each in the order of the program; `trained` is the length of the first part.
+    Of a run that was loaded, `theta` are the weights and `transforms` what was fitted.
     """
 
     def __init__(
@@ -106,6 +110,8 @@ class Network:
             name for name, size in signature["sizes"].items() if size["frozen"]
         )
         self.sizes: dict[str, int] = {}
+        self.theta: Vector = np.zeros(0)
+        self.transforms: Transforms | None = None
         self._places: tuple[Place, ...] | None = None
 
     # ---------------------------------------------------------------- sizes and layout

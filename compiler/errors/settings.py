@@ -168,3 +168,32 @@ def data_outside(span: Span, path: str) -> Diagnostic:
             ("help", "name other files on the command line: `--data FILE`"),
         ),
     )
+
+
+def unknown_wrt(name: str, inputs: Sequence[str], meant: str) -> Diagnostic:
+    notes = [("", f"inputs: {', '.join(inputs) or 'none'}")]
+    if meant:
+        notes.append(("help", f"did you mean `{meant}`?"))
+    return Diagnostic(
+        "unknown-wrt",
+        None,
+        f"`--wrt {name}`: there is no such input",
+        notes=tuple(notes),
+    )
+
+
+def wrt_not_real(name: str, kind: str) -> Diagnostic:
+    return Diagnostic(
+        "wrt-not-real",
+        None,
+        f"`--wrt {name}`: it is {kind}, so nothing has a derivative by it",
+    )
+
+
+def wrt_without_loss(name: str) -> Diagnostic:
+    return Diagnostic(
+        "wrt-without-loss",
+        None,
+        f"`--wrt {name}`: the program has no loss to differentiate",
+        notes=(("help", f"name a value: `loss L = …`, or write `grad(y, {name})`"),),
+    )

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from .exits import Exit, UsageError
 from .options import Parser, add_common, suggestion
-from .programs import Trained, one_blas_thread, open_run
+from .programs import one_blas_thread, open_run
 from .terminal import Terminal, figure
 
 if TYPE_CHECKING:
+    from .. import Trained
     from ..data import Part
 
 SUMMARY = "the loss and metrics of a trained run"
@@ -68,7 +69,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     """Load, evaluate, print, and hold against what is required."""
     one_blas_thread()
     required = [requirement(text) for text in args.require]
-    trained = open_run(args.run, args.weights, terminal)
+    trained = open_run(args.run, args.weights)
 
     from ..evaluation import figures
 
@@ -77,7 +78,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
             "no-figures", f"{trained.network.name} has neither loss nor metric"
         )
     part = data_of(trained, args.data)
-    found = figures(trained.network, trained.theta, part)
+    found = figures(trained.network, trained.network.theta, part)
     for name in [*args.metric, *(name for name, _, _ in required)]:
         if name not in found:
             raise UsageError(

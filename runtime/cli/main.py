@@ -157,7 +157,7 @@ def _rejected(error: object, terminal: Terminal) -> Exit:
     write_error(error.render(terminal.color))
     count = len(error.diagnostics) + error.more
     write_error(f"{count} error{'s' if count > 1 else ''}")
-    if all(diagnostic.span is None for diagnostic in error.diagnostics):
+    if all(d.span is None and d.message.startswith("`--") for d in error.diagnostics):
         return Exit.USAGE
     return Exit.REJECTED
 

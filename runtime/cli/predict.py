@@ -140,11 +140,11 @@ def subject_of(args: Namespace, terminal: Terminal) -> Subject:
                 raise UsageError(
                     "command-line", f"{flag}: a run is of the program it was trained as"
                 )
-        trained = open_run(args.run, args.weights, terminal)
+        trained = open_run(args.run, args.weights)
         run, weights = trained.run, trained.weights
         return Subject(
             trained.network,
-            trained.theta,
+            trained.network.theta,
             run.settings,
             run.folder,
             weights.transforms,

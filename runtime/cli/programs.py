@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from .terminal import Terminal, write_error
 if TYPE_CHECKING:
     from gradc.compiler import Compiled, Options, Source
 
+    from .. import Trained
     from ..network import Network
-    from ..runs import RunFolder, Weights
 
 
 def add_level(parser: Parser) -> None:
@@ -110,32 +109,16 @@ def load(compiled: Compiled) -> Network:
     return Network(compiled.source, compiled.signature, tree=check(compiled.source))
 
 
-def open_run(path: str, which: str, terminal: Terminal) -> Trained:
-    """A run folder: its program, compiled anew from the text in it, and its weights.
-
-    The Python in a run folder is for reading: it is never executed.
-    """
-    from gradc.compiler import Options, Source
-
-    from ..runs import RunFolder
+def open_run(path: str, weights: str) -> Trained:
+    """A run folder, its program compiled anew."""
+    from .. import open_run as open_folder
 
     folder = Path(path)
     if not folder.is_dir():
         raise UsageError(
             "no-run", f"there is no run folder `{path}`", help=runs_near(folder)
         )
-    run = RunFolder.open(folder)
-    options = Options(
-        level=run.info.get("level", 1),
-        overrides=run.info.get("overrides", {}),
-        folder=folder,
-    )
-    compiled = compile_text(
-        Source.from_text(run.info["net"], run.text), options, terminal
-    )
-    network = load(compiled)
-    weights = run.weights(which)
-    return Trained(run, network, weights, weights.theta(network))
+    return open_folder(folder, weights)
 
 
 def runs_near(folder: Path) -> str:
@@ -144,16 +127,6 @@ def runs_near(folder: Path) -> str:
     return suggestion(folder.name, beside) or (
         f"there is: {', '.join(beside[:5])}" if beside else ""
     )
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run that was opened: everything that evaluation and prediction need."""
-
-    run: RunFolder
-    network: Network
-    weights: Weights
-    theta: Any
 
 
 def one_blas_thread(choice: str = "1") -> None:

@@ -95,7 +95,7 @@ class Session:
         told = figures_of(best, self.names).items()
         figures = "  ".join(f"{name} {figure(value, 4)}" for name, value in told)
         where = f"   {result.best_checkpoint}" if result.best_checkpoint else ""
-        self.terminal.say(f"best   epoch {best.number}   {figures}{where}")
+        self.terminal.say(f"best   epoch {best.number}  {figures}{where}")
 
 
 def epoch_line(epoch: Epoch, names: Sequence[str] = ()) -> str:

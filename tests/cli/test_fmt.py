@@ -56,9 +56,9 @@ def test_stdin_to_stdout(gradc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.code == 0 and done.err == "" and "# twice" in done.out
     feed(done.out)
     assert gradc("fmt", "-").out == done.out
-    feed("input = = x\n")
+    feed("input x\noutput y = (2\n")
     broken = gradc("fmt", "-", "--filename-in-msg", "b.net")
-    assert broken.code == 3 and broken.err.startswith("b.net:1:7: error[")
+    assert broken.code == 3 and broken.err.startswith("b.net:2:12: error[")
 
 
 def test_a_broken_file_is_left_alone_and_the_others_are_done(

@@ -147,7 +147,7 @@ def test_json_at_the_end(gradc: Any, folder: Path) -> None:
         (["--valid", "1.5"], 2, "valid"),
         (["--data", "nothing.csv"], 4, "nothing.csv"),
         (["--data", "bad.csv"], 4, "bad.csv:3"),
-        (["--set", "train.optimizer=sgd(lr=1e30)"], 6, "at step"),
+        (["--set", "train.optimizer=sgd(lr=1e300)"], 6, "at step"),
         (["--epochs", "2", "--steps", "2"], 2, "not allowed with"),
     ],
 )
