@@ -12,6 +12,7 @@ name, and end at the next such node or at the operands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from ..ir.node import Node
@@ -72,7 +73,7 @@ class Commentary:
         self, equation: int, indent: int, spell: Callable[[str], str]
     ) -> list[str]:
         """The rules of one equation, filled to the width, broken between rules only."""
-        rules = [spell(r) for r in self.rules(equation)]
+        rules = [r for r in map(_in_place, map(spell, self.rules(equation))) if r]
         rules = [f"{r}," for r in rules[:-1]] + rules[-1:]
         pad = " " * indent + "#   "
         return [pad + t for t in fill_text(rules, WIDTH - len(pad), "  ")]
@@ -85,6 +86,9 @@ class Commentary:
         for b in before.program.training.bindings:
             if b.node in before.adjoints:
                 self.targets.setdefault(b.equation, []).append(b.node)
+        self.operands: dict[Node, int] = {}  # a named value -> its equation
+        for b in before.program.training.bindings:
+            self.operands.setdefault(b.node, b.equation)
         self.bound = {n for nodes in self.targets.values() for n in nodes}
         best: dict[Node, Node] = {}  # a line of backward -> the node it is the adjoint of
         for old, adjoint in before.adjoints.items():
@@ -123,7 +127,7 @@ class Commentary:
         starts = {n for n in starts if n.op.family != "leaf"}
         ordered = sorted(starts, key=lambda n: -n.serial)
         rules: list[str] = []
-        given: set[str] = set()
+        given: dict[str, tuple[str, str]] = {}  # adjoint -> its sign and right side
         kinks: dict[str, None] = {}
         for v in ordered:
             seed_name = self.adjoint_name(v, equation)
@@ -132,7 +136,7 @@ class Commentary:
             stops = self._stops(v, equation)
             found = self._sweep(v, stops, seed_name)
             if found is None:
-                return rules
+                break
             seed, reached, passed = found
             for n in passed:
                 if n.op.name in KINKS:
@@ -142,15 +146,21 @@ class Commentary:
                 left = self.adjoint_name(x, equation)
                 if left is None or (reached[x] is seed and left == seed_name):
                     continue
-                adds = left in given or self.first.get(x, equation) != equation
-                given.add(left)
-                sign = "+=" if adds else "="
+                sign = "=" if self.first.get(x, equation) == equation else "+="
                 right = printer.of(reached[x]).text
+                if left in given:  # one rule an operand, where its last part is known
+                    sign, part = given[left]
+                    rules.remove(f"{left} {sign} {part}")
+                    right = f"{part} - {right[1:]}" if right[0] == "-" else f"{part} + {right}"
+                given[left] = (sign, right)
                 rule = f"{left} {sign} {right}"
-                if visible_length(rule) > WIDTH - 8:
-                    rule = f"{left} {sign} …"
                 rules.append(rule)
-        return rules + [f"({k})" for k in kinks]
+        short = []
+        for rule in rules:
+            left, _, rest = rule.partition(" ")
+            sign = rest.partition(" ")[0]
+            short.append(f"{left} {sign} …" if visible_length(rule) > WIDTH - 8 else rule)
+        return short + [f"({k})" for k in kinks]
 
     def _stops(self, v: Node, equation: int) -> Callable[[Node], bool]:
         """Does the chain rule end here? At operands and at the next variables."""
@@ -191,6 +201,7 @@ class Commentary:
             if not ends(n) and any(a in active for a in n.args):
                 active.add(n)
         seed = graph.leaf("seed", seed_name, v.shape)
+        deriving, graph.deriving = graph.deriving, True
         adjoints: dict[Node, Node] = {v: seed}
         passed: list[Node] = []
         for n in reversed(order):
@@ -203,6 +214,7 @@ class Commentary:
                 if part is None or a not in active or part.op.name == "zero":
                     continue
                 adjoints[a] = adjoints[a] + part if a in adjoints else part
+        graph.deriving = deriving
         reached = {n: g for n, g in adjoints.items() if ends(n) and n is not v}
         return seed, reached, passed
 
@@ -229,8 +241,10 @@ class Commentary:
     ) -> Callable[[Node], str | None]:
         """Names for operands and lines; never an output's name for a part of this."""
         assert self.forward is not None
-        lines, hand = self.forward.lines, self.forward.at_hand
-        own = self.plan.functions["forward"].bound
+        assert self.backward is not None
+        lines = self.backward.lines | self.backward.at_hand
+        theirs = self.forward.bound
+        own = self.operands
 
         def named(n: Node) -> str | None:
             if n is seed:
@@ -240,13 +254,21 @@ class Commentary:
             now = self.image.get(n)
             if now is None or now not in self.names.of:
                 return None
-            if now in hand:
+            if own.get(n, equation) < equation:
                 return self.names.of[now]
             if now not in lines:
                 return None
-            bound = own.get(now)
+            bound = theirs.get(now)
             if bound is not None and bound.equation != equation:
-                return self.names.of[now] if n.origin.equation != equation else None
+                return None
             return self.names.of[now]
 
         return named
+
+
+def _in_place(rule: str) -> str:
+    """In a loop one variable holds both sides: `d_h = d_h + …` adds, `d_h = d_h` goes."""
+    found = re.match(r"(\w+) = (\w+)( [+-])?( .*)?$", rule)
+    if found and found[1] == found[2]:
+        return f"{found[1]}{found[3]}={found[4]}" if found[3] else ""
+    return rule

@@ -94,7 +94,7 @@ MOST_BITS = 4096  # of an integer that Python itself computes
 LONGEST_NAME = 160  # 64 from the .net, spelt-out Greek, prefixes and numbers
 LONGEST_KEY = 2000
 MOST_LINES = 200_000
-LONGEST_LINE = 20_000
+LONGEST_LINE = 2**20  # as long as a whole .net may be
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 # Parameter paths, names of inputs and outputs: `h[3].attention.q.dense.W`

@@ -114,7 +114,7 @@ class Names:
         copies = self.bases.get(base)
         if copies is None:
             return True
-        return copy not in copies and bool(copy) and () not in copies
+        return copy not in copies
 
     def _user_names(self) -> None:
         program = self.plan.program

@@ -323,12 +323,18 @@ def index_text(items: Sequence[Index]) -> str:
 
 # --------------------------------------------------------------------------- layout
 def listing(
-    head: str, items: Sequence[str], tail: str, indent: int, lone: bool = False
+    head: str,
+    items: Sequence[str],
+    tail: str,
+    indent: int,
+    lone: bool = False,
+    call: bool = False,
 ) -> list[str]:
-    """`head(items)tail` in black's layout: one line, one indented line, or one each.
+    """`head(items)tail` in black's layout: one line, else one item a line.
 
     `head` ends in the opening bracket and `tail` begins with the closing one. `lone`: a
-    tuple, in which a single item keeps its comma.
+    tuple, in which a single item keeps its comma. `call`: arguments, which black puts on
+    one indented line where they fit.
     """
     pad = " " * indent
     inside = ", ".join(items)
@@ -337,7 +343,7 @@ def listing(
     one = f"{pad}{head}{inside}{tail}"
     if len(one) <= WIDTH:
         return [one]
-    if len(pad) + 4 + len(inside) <= WIDTH and not lone:
+    if call and len(pad) + 4 + len(inside) <= WIDTH:
         return [f"{pad}{head}", f"{pad}    {inside}", f"{pad}{tail}"]
     return [f"{pad}{head}", *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]
 

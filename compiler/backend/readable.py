@@ -23,7 +23,7 @@ from .names import MARKED, Names
 from .plan import Function, Plan, Settings
 from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
 from .pyast import name as named
-from .reroll import Loop, Rolled, roll
+from .reroll import Loop, Rolled, loop_lines, roll
 from .sizes import dim_expr, poly_expr, solve_for
 from .statements import BlockText, Writer
 
@@ -76,12 +76,14 @@ class _Module:
             bodies[key] = writer.run()
         comments = Commentary(plan, self.names, bodies)
         self.flat = self.names.flat()
-        rolled = roll(plan, self.names, bodies, comments, self.flat)
+        table = self.flat
+        rolled = roll(plan, self.names, bodies, comments, table)
         functions: list[list[str]] = []
         if plan.program.params:
             functions.append(self.init())
-        extra = self._extra_sizes(writers)
+        extra = self._extra_sizes(writers, rolled)
         for key, f in plan.functions.items():
+            self.flat = rolled[key].spelling
             functions.append(
                 self.function(f, writers[key], rolled[key], comments, extra)
             )
@@ -140,12 +142,14 @@ class _Module:
         return lines + listing("return {", items, "}", 4)
 
     # ------------------------------------------------------------------ functions
-    def _extra_sizes(self, writers: dict[str, Writer]) -> list[str]:
+    def _extra_sizes(
+        self, writers: dict[str, Writer], rolled: dict[str, Rolled]
+    ) -> list[str]:
         """Sizes that backward needs and can take from no saved array: saved as numbers."""
         if "backward" not in writers:
             return []
         writer = writers["backward"]
-        plain = [n for n in self.plan.saved if "⟦" not in self.names.of[n]]
+        plain = rolled["backward"].saved
         return [
             s
             for s in self.plan.program.symbols
@@ -190,7 +194,7 @@ class _Module:
             arguments += [self.names.of[n] for n in inputs]
         if f.name == "forward" and plan.program.params and not used_params:
             arguments = ["params", *arguments]
-        lines = listing(f"def {f.name}(", arguments, "):", 0)
+        lines = listing(f"def {f.name}(", arguments, "):", 0, call=True)
         summary = SUMMARY[f.name]
         if backward and any(path in _inputs(plan) for path, _ in f.results):
             summary = summary.replace(
@@ -201,8 +205,7 @@ class _Module:
         if backward:
             items = [self._final(self.names.of[n]) for n in rolled.saved]
             items += [self.spell(s) for s in extra]
-            if rolled.layers:
-                items.append("layers")
+            items += rolled.lists
             lines += self._unpack_saved(items)
         else:
             lines += self._unpack_params(
@@ -254,7 +257,16 @@ class _Module:
         return lines
 
     def _loop(self, loop: Loop, comments: Commentary, f: Function) -> list[str]:
-        return loop.render(comments, f.name)
+        params = {self.names.of[p.node]: p for p in self.plan.program.params}
+        return loop_lines(
+            loop,
+            f.name,
+            self.plan.program.equations,
+            comments,
+            params,
+            self.flat,
+            WIDTH,
+        )
 
     def _final(self, marked: str) -> str:
         return self.flat.get(marked, marked)
@@ -304,8 +316,7 @@ class _Module:
         if f.name == "forward":
             items = [text(n) for n in rolled.saved]
             items += [self.spell(s) for s in extra]
-            if rolled.layers:
-                items.append("layers")
+            items += rolled.lists
             head = f"return {text(f.results[0][1])}, ("
             return listing(head, items, ")", 4, lone=True)
         items = [

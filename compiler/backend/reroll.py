@@ -1,23 +1,73 @@
-"""Repeated layers stay repeated: neighbouring blocks that are alike become a loop."""
+"""Repeated layers stay repeated: neighbouring blocks that are alike become a loop.
+
+In: the statements of every function, their names marked with their copy. Out: the same
+functions with loops in them. The DAG stays unrolled; here each copy's index is replaced by
+its distance to the block's own, and neighbouring copies whose code and comments are then
+equal become ``for i in range(n)``. The odd copy (no ``d_x`` at the first, another width)
+stays a block; `forward` and `backward` agree on the range.
+
+In a loop a name drops its copy: ``h = h + y`` both reads and makes `h`. That is right only
+if every read finds the version that it means, so each rolled function is executed once in
+the mind (`_check`): every iteration, every name. Where a read would find another value, a
+name is kept apart (``h = h0`` before the loop, ``h_before`` inside), and where that does not
+help, the copies stay blocks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.node import Node
+from ..ir.program import Equation, Param
 from .comments import Commentary
-from .names import Names
+from .names import MARKED, Names, base_of, copy_of, mark
 from .plan import Plan
-from .statements import BlockText
+from .statements import BlockText, Statement
+
+TOKEN = re.compile(r"[^\W\d]\w*(?:⟦[^⟧]*⟧)?")
+RELATIVE = re.compile(r"(\w+)⟦i([+-]\d+)⟧")
+
+
+@dataclass
+class Unit:
+    """One copy of a repeat in one function: its blocks."""
+
+    group: int
+    copy: tuple[int, ...]
+    blocks: list[BlockText]
+
+    @property
+    def index(self) -> int:
+        return self.copy[-1]
 
 
 @dataclass
 class Loop:
-    """A run of copies."""
+    """A run of copies in one function, as it is printed."""
 
-    def render(self, comments: Commentary, function: str) -> list[str]:
-        raise NotImplementedError
+    units: list[Unit]  # in the order of the function
+    list_name: str = ""  # the list of what each copy saves; "" in evaluate and predict
+    saves: list[tuple[str, int]] = field(default_factory=list)  # (base, distance)
+    before: dict[str, str] = field(default_factory=dict)  # base -> name of its old version
+    head: list[str] = field(default_factory=list)  # lines before the loop
+    tail: list[str] = field(default_factory=list)  # lines after it
+    stored: dict[str, str] = field(default_factory=dict)  # name of an adjoint -> key
+    append_at: int = -1  # the statement before which the copy's values are saved
+
+    @property
+    def low(self) -> int:
+        return min(u.index for u in self.units)
+
+    @property
+    def high(self) -> int:
+        return max(u.index for u in self.units)
+
+    def variable(self, base: str, distance: int) -> str:
+        if distance < 0 and base in self.before:
+            return self.before[base]
+        return base
 
 
 @dataclass
@@ -26,10 +76,11 @@ class Rolled:
 
     entries: list[BlockText | Loop]
     saved: list[Node] = field(default_factory=list)
-    layers: bool = False
+    lists: list[str] = field(default_factory=list)  # names of the lists in `saved`
     gradients: bool = False
     stored: set[str] = field(default_factory=set)
     inside: set[Node] = field(default_factory=set)
+    spelling: dict[str, str] = field(default_factory=dict)
 
 
 def roll(
@@ -39,6 +90,773 @@ def roll(
     comments: Commentary,
     flat: Mapping[str, str],
 ) -> dict[str, Rolled]:
-    return {
-        name: Rolled(list(blocks), list(plan.saved)) for name, blocks in bodies.items()
+    """Roll what can be rolled, function by function."""
+    flat_functions = {
+        name: Rolled(list(blocks), list(plan.saved), spelling=dict(flat))
+        for name, blocks in bodies.items()
     }
+    if not any(e.copy for e in plan.program.equations):
+        return flat_functions
+    return _Roller(plan, names, bodies, comments, flat).run(flat_functions)
+
+
+def relative(text: str, copy: tuple[int, ...]) -> str:
+    """Marks of this repeat become distances to `copy`: `h⟦2⟧` in copy 3 is `h⟦i-1⟧`."""
+
+    def distance(found: re.Match[str]) -> str:
+        other = tuple(int(c) for c in found[2].split(","))
+        if len(other) != len(copy) or other[:-1] != copy[:-1]:
+            return found[0]
+        return f"{found[1]}⟦i{other[-1] - copy[-1]:+d}⟧"
+
+    return MARKED.sub(distance, text)
+
+
+class _Roller:
+    def __init__(
+        self,
+        plan: Plan,
+        names: Names,
+        bodies: Mapping[str, list[BlockText]],
+        comments: Commentary,
+        flat: Mapping[str, str],
+    ) -> None:
+        self.plan, self.names, self.bodies = plan, names, bodies
+        self.comments, self.flat = comments, flat
+        self.equations = plan.program.equations
+        self.params: dict[str, Param] = {
+            names.of[p.node]: p for p in plan.program.params if p.node in names.of
+        }
+        self.saved = [names.of[n] for n in plan.saved]
+        self.values = set(names.of.values())
+
+    def run(self, functions: dict[str, Rolled]) -> dict[str, Rolled]:
+        runs = {name: self._runs(name) for name in functions}
+        if "backward" in runs:
+            both = _intersect(runs["forward"], runs["backward"])
+            made = self._pair(both)
+            while made is None and both:
+                both.pop()
+                made = self._pair(both)
+            if made is not None:
+                functions["forward"], functions["backward"] = made
+        for name in ("evaluate", "predict"):
+            if name in runs:
+                chosen = runs[name]
+                rolled = self._plain(name, chosen)
+                while rolled is None and chosen:
+                    chosen = chosen[:-1]
+                    rolled = self._plain(name, chosen)
+                if rolled is not None:
+                    functions[name] = rolled
+        return functions
+
+    # ------------------------------------------------------------------ runs
+    def _units(self, name: str) -> list[Unit | BlockText]:
+        out: list[Unit | BlockText] = []
+        for block in self.bodies[name]:
+            e = self._equation(block)
+            if e is None or not e.copy:
+                out.append(block)
+                continue
+            last = out[-1] if out else None
+            if isinstance(last, Unit) and (last.group, last.copy) == (e.group, e.copy):
+                last.blocks.append(block)
+            else:
+                out.append(Unit(e.group, e.copy, [block]))
+        return out
+
+    def _equation(self, block: BlockText) -> Equation | None:
+        if 0 <= block.equation < len(self.equations):
+            return self.equations[block.equation]
+        return None
+
+    def _signature(self, name: str, unit: Unit) -> tuple[object, ...]:
+        parts: list[object] = []
+        for block in unit.blocks:
+            e = self._equation(block)
+            assert e is not None
+            rules: tuple[str, ...] = ()
+            if name == "backward":
+                rules = tuple(
+                    relative(r, unit.copy) for r in self.comments.rules(block.equation)
+                )
+            code = tuple(relative(s.text, unit.copy) for s in block.statements)
+            parts.append((e.body, e.text, rules, code))
+        return tuple(parts)
+
+    def _runs(self, name: str) -> list[tuple[int, tuple[int, ...], int, int]]:
+        """(group, copies of outer repeats, lowest copy, highest copy) of alike copies."""
+        step = -1 if name == "backward" else 1
+        runs: list[tuple[int, tuple[int, ...], int, int]] = []
+        current: list[Unit] = []
+        before: tuple[object, ...] = ()
+
+        def close() -> None:
+            if len(current) > 1:
+                indices = [u.index for u in current]
+                first = current[0]
+                runs.append((first.group, first.copy[:-1], min(indices), max(indices)))
+            current.clear()
+
+        for unit in self._units(name):
+            if not isinstance(unit, Unit):
+                close()
+                continue
+            signature = self._signature(name, unit)
+            follows = (
+                current
+                and current[-1].group == unit.group
+                and current[-1].copy[:-1] == unit.copy[:-1]
+                and unit.index == current[-1].index + step
+                and signature == before
+                and self._same_paths(current[-1], unit)
+            )
+            if not follows:
+                close()
+            current.append(unit)
+            before = signature
+        close()
+        return runs
+
+    def _same_paths(self, a: Unit, b: Unit) -> bool:
+        """Parameters of two copies differ in the copy's number alone."""
+        for base, at in _marked(a):
+            old = self.params.get(mark(base, at))
+            if old is None or at != a.copy:
+                continue
+            new = self.params.get(mark(base, b.copy))
+            if new is None or _pattern(old.path, a.index) != _pattern(new.path, b.index):
+                return False
+        return True
+
+    # ------------------------------------------------------------------ building
+    def _entries(
+        self, name: str, runs: Sequence[tuple[int, tuple[int, ...], int, int]]
+    ) -> list[BlockText | Loop]:
+        entries: list[BlockText | Loop] = []
+        loops: dict[tuple[int, tuple[int, ...], int], Loop] = {}
+        for unit in self._units(name):
+            if not isinstance(unit, Unit):
+                entries.append(unit)
+                continue
+            for run in runs:
+                group, outer, low, high = run
+                if (
+                    unit.group == group
+                    and unit.copy[:-1] == outer
+                    and low <= unit.index <= high
+                ):
+                    key = (group, outer, low)
+                    if key not in loops:
+                        loops[key] = Loop([])
+                        entries.append(loops[key])
+                    loops[key].units.append(unit)
+                    break
+            else:
+                entries.extend(unit.blocks)
+        return entries
+
+    def _plain(
+        self, name: str, runs: Sequence[tuple[int, tuple[int, ...], int, int]]
+    ) -> Rolled | None:
+        """evaluate and predict: nothing is saved."""
+        if not runs:
+            return None
+        rolled = Rolled(self._entries(name, runs), spelling=dict(self.flat))
+        return rolled if self._settle(name, rolled) else None
+
+    def _pair(
+        self, runs: Sequence[tuple[int, tuple[int, ...], int, int]]
+    ) -> tuple[Rolled, Rolled] | None:
+        """forward and backward, with what each copy saves in lists."""
+        if not runs:
+            return None
+        forward = Rolled(self._entries("forward", runs), spelling=dict(self.flat))
+        backward = Rolled(self._entries("backward", runs), spelling=dict(self.flat))
+        outside = self._read_outside(backward)
+        covered: set[str] = set()
+        there = {_key(e): e for e in forward.entries if isinstance(e, Loop)}
+        number = 0
+        for loop in backward.entries:
+            if not isinstance(loop, Loop):
+                continue
+            twin = there.get(_key(loop))
+            if twin is None:
+                return None
+            saves = self._saves(loop)
+            if saves is None:
+                return None
+            if saves:
+                number += 1
+                label = "layers" if number == 1 else f"layers_{number}"
+                while label in self.values:
+                    label += "_"
+                for part in (loop, twin):
+                    part.list_name, part.saves = label, saves
+                forward.lists.append(label)
+                backward.lists.append(label)
+            both = {b for b, d in saves if d < 0} & {b for b, d in saves if d == 0}
+            for base in sorted(both):
+                old = f"{base}_before"
+                while old in self.values:
+                    old += "_"
+                loop.before[base] = twin.before[base] = old
+            for unit in loop.units:
+                for base, distance in saves:
+                    covered.add(_shifted(base, unit.copy, distance))
+            backward.stored |= self._store(loop)
+        forward.saved = backward.saved = [
+            n
+            for n, value in zip(self.plan.saved, self.saved, strict=True)
+            if value not in covered or value in outside
+        ]
+        backward.gradients = bool(backward.stored)
+        for name, rolled in (("forward", forward), ("backward", backward)):
+            if not self._settle(name, rolled):
+                return None
+        return forward, backward
+
+    def _read_outside(self, rolled: Rolled) -> set[str]:
+        """What the blocks outside of loops, and the result, read."""
+        out: set[str] = set()
+        for e in rolled.entries:
+            if isinstance(e, BlockText):
+                for s in e.statements:
+                    out.update(TOKEN.findall(s.text))
+        for _, n in self.plan.functions["backward"].results:
+            out.add(self.names.of[n])
+        symbols = self.plan.program.symbols
+        for n, value in zip(self.plan.saved, self.saved, strict=True):
+            if "⟦" not in value and any(d.symbols() for d in n.shape) and symbols:
+                out.add(value)
+        return out
+
+    def _saves(self, loop: Loop) -> list[tuple[str, int]] | None:
+        """What a copy of backward reads of forward, as (base, distance), in order."""
+        saved = set(self.saved)
+        rank = {value: i for i, value in enumerate(self.saved)}
+        unit = loop.units[0]
+        found: dict[tuple[str, int], int] = {}
+        for base, at in _marked(unit):
+            value = mark(base, at)
+            if value not in saved or len(at) != len(unit.copy) or at[:-1] != unit.copy[:-1]:
+                continue
+            distance = at[-1] - unit.index
+            if distance not in (0, -1):
+                return None
+            found[base, distance] = rank[value]
+        for u in loop.units:
+            for base, distance in found:
+                if _shifted(base, u.copy, distance) not in saved:
+                    return None
+
+        def order(item: tuple[str, int]) -> tuple[bool, int]:
+            return (_shifted(item[0], unit.copy, 0) in self.params, found[item])
+
+        return sorted(found, key=order)
+
+    def _store(self, loop: Loop) -> set[str]:
+        """Adjoints of the copies' parameters go into `gradients` by path."""
+        results = {
+            self.names.of[n]: key for key, n in self.plan.functions["backward"].results
+        }
+        keys: set[str] = set()
+        first = loop.units[0]
+        written = {s.target for b in first.blocks for s in b.statements}
+        for value in sorted(written):
+            key = results.get(value)
+            if key is None or copy_of(value) != first.copy:
+                continue
+            pattern = _pattern(key, first.index)
+            copies = {}
+            for u in loop.units:
+                other = results.get(_shifted(base_of(value), u.copy, 0))
+                if other is None or _pattern(other, u.index) != pattern:
+                    break
+                copies[u.index] = other
+            else:
+                loop.stored[base_of(value)] = pattern
+                keys.update(copies.values())
+        return keys
+
+    # ------------------------------------------------------------------ checking
+    def _settle(self, name: str, rolled: Rolled) -> bool:
+        """Choose spellings until the function is right; False where none is."""
+        loops = [e for e in rolled.entries if isinstance(e, Loop)]
+        for loop in loops:
+            if name == "forward" and loop.saves and not self._place(loop):
+                return False
+        wishes: dict[str, str] = {}  # a value outside of a loop -> the loop's variable
+        for loop in loops:
+            for base, distance in self._carried(loop):
+                entering = _shifted(base, loop.units[0].copy, distance)
+                wishes.setdefault(entering, base)
+            for value, variable in self._leaving(loop).items():
+                wishes.setdefault(value, variable)
+        for _ in range(len(wishes) + 2):
+            spelling = {**self.flat, **wishes}
+            rolled.spelling = spelling
+            self._bridges(rolled, spelling)
+            failed = self._check(name, rolled, spelling)
+            if failed is None:
+                self._finish(name, rolled)
+                return True
+            dropped = [v for v, variable in wishes.items() if variable == failed]
+            if not dropped:
+                return False
+            for v in dropped:
+                del wishes[v]
+        return False
+
+    def _place(self, loop: Loop) -> bool:
+        """Where a copy's values are appended: the last place that has them all."""
+        statements = [s for b in loop.units[0].blocks for s in b.statements]
+        unit = loop.units[0]
+        holds: dict[str, int] = {}  # variable -> distance of the version that it has
+        for base, distance in loop.saves:
+            if distance < 0 or _shifted(base, unit.copy, 0) in self.params:
+                holds[loop.variable(base, distance)] = distance
+        best = -1
+        for k in range(len(statements) + 1):
+            ready = all(holds.get(loop.variable(b, d)) == d for b, d in loop.saves)
+            if ready:
+                best = k
+            if k < len(statements):
+                target = statements[k].target
+                at = copy_of(target)
+                if len(at) == len(unit.copy):
+                    distance = at[-1] - unit.index
+                    holds[loop.variable(base_of(target), distance)] = distance
+        loop.append_at = best
+        return best >= 0
+
+    def _carried(self, loop: Loop) -> list[tuple[str, int]]:
+        """What a copy reads before it makes it, other than parameters and saved values."""
+        unit = loop.units[0]
+        made: set[str] = set()
+        out: dict[tuple[str, int], None] = {}
+        given = {_shifted(b, unit.copy, d) for b, d in loop.saves} if loop.list_name else set()
+        for block in unit.blocks:
+            for s in block.statements:
+                for base, at in _marked_text(_right(s)):
+                    value = mark(base, at)
+                    if value in made or value in self.params or len(at) != len(unit.copy):
+                        continue
+                    if at[:-1] != unit.copy[:-1]:
+                        continue
+                    if value in given and self._is_backward(loop):
+                        continue
+                    out.setdefault((base, at[-1] - unit.index))
+                made.add(s.target)
+        return list(out)
+
+    def _is_backward(self, loop: Loop) -> bool:
+        return len(loop.units) > 1 and loop.units[0].index > loop.units[-1].index
+
+    def _leaving(self, loop: Loop) -> dict[str, str]:
+        """Values of the last copy that is run -> the variable that holds each."""
+        unit = loop.units[-1]
+        out: dict[str, str] = {}
+        for block in unit.blocks:
+            for s in block.statements:
+                at = copy_of(s.target)
+                if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
+                    base = base_of(s.target)
+                    out[s.target] = loop.variable(base, at[-1] - unit.index)
+        return out
+
+    def _bridges(self, rolled: Rolled, spelling: Mapping[str, str]) -> None:
+        """`h = h0` before a loop, and `h3 = h` after it where a later block reads it."""
+        later: set[str] = set()
+        for entry in reversed(rolled.entries):
+            if isinstance(entry, BlockText):
+                for s in entry.statements:
+                    later.update(TOKEN.findall(s.text))
+                continue
+            entry.head, entry.tail = [], []
+            for base, distance in self._carried(entry):
+                value = _shifted(base, entry.units[0].copy, distance)
+                spelt = spelling.get(value, base_of(value))
+                if spelt != base:
+                    entry.head.append(f"{base} = {spelt}")
+            for value, variable in self._leaving(entry).items():
+                spelt = spelling.get(value, base_of(value))
+                if value in later and spelt != variable:
+                    entry.tail.append(f"{spelt} = {variable}")
+            for u in entry.units:
+                for block in u.blocks:
+                    for s in block.statements:
+                        later.update(TOKEN.findall(s.text))
+
+    def _check(
+        self, name: str, rolled: Rolled, spelling: Mapping[str, str]
+    ) -> str | None:
+        """Run the function in the mind. The variable that held another value, or None."""
+        function = self.plan.functions[name]
+        env: dict[str, str] = {}
+
+        def spell(value: str) -> str:
+            return spelling.get(value, base_of(value))
+
+        def give(value: str) -> None:
+            env[spell(value)] = value
+
+        given = rolled.saved if name == "backward" else function.leaves
+        for n in given:
+            value = self.names.of[n]
+            if value in env.values():
+                continue
+            if value in self.params and name != "backward" and "⟦" in value:
+                continue  # flat copies are unpacked below, where they are read
+            give(value)
+        outer = self._flat_params(name, rolled)
+        for value in outer:
+            give(value)
+
+        def read(text: str, named: Callable[[str], str]) -> str | None:
+            for token in TOKEN.findall(text):
+                if token in self.values and env.get(named(token), token) != token:
+                    return named(token)
+                if "⟦" in token and named(token) not in env:
+                    return named(token)
+            return None
+
+        for entry in rolled.entries:
+            if isinstance(entry, BlockText):
+                for s in entry.statements:
+                    failed = read(_right(s), spell)
+                    if failed is not None:
+                        return failed
+                    env[spell(s.target)] = s.target
+                continue
+            failed = self._check_loop(name, entry, env, spell, read)
+            if failed is not None:
+                return failed
+        if name == "forward":
+            results = [self.names.of[n] for n in rolled.saved]
+            results.append(self.names.of[function.results[0][1]])
+        else:
+            results = [self.names.of[n] for k, n in function.results if k not in rolled.stored]
+        for value in results:
+            if env.get(spell(value), "" if "⟦" in value else value) != value:
+                return spell(value)
+        return None
+
+    def _check_loop(
+        self,
+        name: str,
+        loop: Loop,
+        env: dict[str, str],
+        spell: Callable[[str], str],
+        read: Callable[[str, Callable[[str], str]], str | None],
+    ) -> str | None:
+        first = loop.units[0]
+        for base, distance in self._carried(loop):
+            value = _shifted(base, first.copy, distance)
+            outside = spell(value)
+            if env.get(outside) != value:
+                return outside
+            env[base] = value
+        for unit in loop.units:
+
+            def named(value: str, unit: Unit = unit) -> str:
+                at = copy_of(value)
+                if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
+                    return loop.variable(base_of(value), at[-1] - unit.index)
+                return spell(value)
+
+            for base, old in loop.before.items():
+                value = _shifted(base, unit.copy, -1)
+                if name != "backward":
+                    if env.get(base) != value:
+                        return base
+                    env[old] = value
+            if name == "backward":
+                for base, distance in loop.saves:
+                    env[loop.variable(base, distance)] = _shifted(base, unit.copy, distance)
+            else:
+                for value in self._unit_params(unit):
+                    env[named(value)] = value
+            k = 0
+            for block in unit.blocks:
+                for s in block.statements:
+                    if k == loop.append_at and name == "forward":
+                        failed = self._check_saves(loop, unit, env)
+                        if failed:
+                            return failed
+                    failed = read(_right(s), named)
+                    if failed is not None:
+                        return failed
+                    env[named(s.target)] = s.target
+                    k += 1
+            if k == loop.append_at and name == "forward":
+                failed = self._check_saves(loop, unit, env)
+                if failed:
+                    return failed
+            for base in loop.stored:
+                value = _shifted(base, unit.copy, 0)
+                if env.get(base) != value:
+                    return base
+        for value, variable in self._leaving(loop).items():
+            if f"{spell(value)} = {variable}" in loop.tail:
+                env[spell(value)] = value
+        return None
+
+    def _check_saves(self, loop: Loop, unit: Unit, env: Mapping[str, str]) -> str | None:
+        for base, distance in loop.saves:
+            variable = loop.variable(base, distance)
+            if env.get(variable) != _shifted(base, unit.copy, distance):
+                return variable
+        return None
+
+    def _unit_params(self, unit: Unit) -> list[str]:
+        """The copy's own parameters that its lines read."""
+        found = {
+            mark(base, at): None
+            for base, at in _marked(unit)
+            if at == unit.copy and mark(base, at) in self.params
+        }
+        rank = {v: i for i, v in enumerate(self.params)}
+        return sorted(found, key=lambda v: rank[v])
+
+    def _flat_params(self, name: str, rolled: Rolled) -> list[str]:
+        """Copies' parameters that blocks outside of loops read."""
+        if name == "backward":
+            return []
+        out: dict[str, None] = {}
+        for e in rolled.entries:
+            if isinstance(e, BlockText):
+                for s in e.statements:
+                    for token in TOKEN.findall(s.text):
+                        if token in self.params and "⟦" in token:
+                            out.setdefault(token)
+            else:
+                own = {v for u in e.units for v in self._unit_params(u)}
+                for u in e.units:
+                    for base, at in _marked(u):
+                        value = mark(base, at)
+                        if value in self.params and value not in own:
+                            out.setdefault(value)
+        for n in rolled.saved if name == "forward" else ():
+            value = self.names.of[n]
+            if value in self.params and "⟦" in value:
+                out.setdefault(value)
+        return list(out)
+
+    def _finish(self, name: str, rolled: Rolled) -> None:
+        """Parameters that only loops read are not unpacked at the top."""
+        flat = set(self._flat_params(name, rolled))
+        for e in rolled.entries:
+            if isinstance(e, Loop):
+                for u in e.units:
+                    for value in self._unit_params(u):
+                        if value not in flat:
+                            rolled.inside.add(self.params[value].node)
+
+
+# ---------------------------------------------------------------------- printing
+def loop_lines(
+    loop: Loop,
+    name: str,
+    equations: Sequence[Equation],
+    comments: Commentary,
+    params: Mapping[str, Param],
+    spelling: Mapping[str, str],
+    width: int,
+) -> list[str]:
+    """The lines of one loop."""
+    unit = loop.units[0]
+    backward = name == "backward"
+
+    def spell(text: str) -> str:
+        def one(found: re.Match[str]) -> str:
+            at = tuple(int(c) for c in found[2].split(","))
+            if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
+                return loop.variable(found[1], at[-1] - unit.index)
+            return spelling.get(found[0], found[1])
+
+        made = MARKED.sub(one, text)
+        again = re.match(r"(\w+) = \1 \+ (.*)", made)
+        return made if again is None or " = " not in text else made
+
+    lines = [f"    {text}" for text in loop.head]
+    if loop.list_name and not backward:
+        lines.append(f"    {loop.list_name} = []")
+    low, high = loop.low, loop.high
+    span = f"range({high + 1})" if low == 0 else f"range({low}, {high + 1})"
+    if backward:
+        span = f"reversed({span})"
+    single = len(unit.blocks) == 1
+    if single:
+        e = equations[unit.blocks[0].equation]
+        lines.append(comments.equation(e, 4, f"{e.repeat}: "))
+        if backward:
+            lines += comments.chain_rule(e.index, 4, spell)
+    else:
+        lines.append(f"    # {equations[unit.blocks[0].equation].repeat}")
+    lines.append(f"    for i in {span}:")
+    pad = " " * 8
+    if backward and loop.saves:
+        left = ", ".join(loop.variable(b, d) for b, d in loop.saves)
+        at = "i" if low == 0 else f"i - {low}"
+        lines.append(f"{pad}{left} = {loop.list_name}[{at}]")
+    if not backward:
+        lines += _unpacked(unit, params, loop, width)
+        for base, old in loop.before.items():
+            lines.append(f"{pad}{old} = {base}")
+    saved = ", ".join(loop.variable(b, d) for b, d in loop.saves)
+    if len(loop.saves) > 1:
+        saved = f"({saved})"
+    k = 0
+    start = len(lines)
+    for block in unit.blocks:
+        if not single:
+            if len(lines) > start or (loop.saves and backward) or lines[-1].startswith(pad):
+                lines.append("")
+            e = equations[block.equation]
+            lines.append(comments.equation(e, 8))
+            if backward:
+                lines += comments.chain_rule(e.index, 8, spell)
+        for s in block.statements:
+            if k == loop.append_at and not backward and loop.saves:
+                lines.append(f"{pad}{loop.list_name}.append({saved})")
+            text = spell(s.text)
+            base = base_of(s.target)
+            key = loop.stored.get(base)
+            if key is not None and _alone(unit, s) and text.startswith(f"{base} = "):
+                text = f'gradients[f"{key}"]' + text[len(base) :]
+            line = pad + text
+            shapes = {
+                t.comment for t in _same_statement(loop, k) if t.comment
+            }
+            comment = s.comment if len(shapes) <= 1 else ""
+            if comment and len(line) + 4 + len(comment) <= width:
+                line += f"  # {comment}"
+            lines.append(line)
+            k += 1
+        if not single:
+            pass
+    if k == loop.append_at and not backward and loop.saves:
+        lines.append(f"{pad}{loop.list_name}.append({saved})")
+    for base, key in loop.stored.items():
+        if not any(
+            base_of(s.target) == base and _alone(unit, s)
+            for b in unit.blocks
+            for s in b.statements
+        ):
+            lines.append(f'{pad}gradients[f"{key}"] = {base}')
+    return lines + [f"    {text}" for text in loop.tail]
+
+
+def _unpacked(
+    unit: Unit, params: Mapping[str, Param], loop: Loop, width: int
+) -> list[str]:
+    """`W, b = params[f"h[{i}].dense.W"], params[f"h[{i}].dense.b"]`"""
+    found = {
+        mark(base, at)
+        for base, at in _marked(unit)
+        if at == unit.copy and mark(base, at) in params
+    }
+    items = [
+        (base_of(v), f'params[f"{_pattern(p.path, unit.index)}"]')
+        for v, p in params.items()
+        if v in found
+    ]
+    lines: list[str] = []
+    group: list[tuple[str, str]] = []
+
+    def text(rows: list[tuple[str, str]]) -> str:
+        return (
+            " " * 8 + ", ".join(n for n, _ in rows) + " = " + ", ".join(p for _, p in rows)
+        )
+
+    for row in items:
+        if group and (
+            len(text([*group, row])) > width or _owner(group[-1][1]) != _owner(row[1])
+        ):
+            lines.append(text(group))
+            group = []
+        group.append(row)
+    if group:
+        lines.append(text(group))
+    return lines
+
+
+def _owner(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _same_statement(loop: Loop, k: int) -> Iterable[Statement]:
+    for u in loop.units:
+        statements = [s for b in u.blocks for s in b.statements]
+        if k < len(statements):
+            yield statements[k]
+
+
+def _alone(unit: Unit, s: Statement) -> bool:
+    """Is the target of `s` written once in the copy, and read nowhere in it?"""
+    for b in unit.blocks:
+        for t in b.statements:
+            if t is not s and (t.target == s.target or s.target in TOKEN.findall(t.text)):
+                return False
+    return True
+
+
+def _pattern(path: str, index: int) -> str:
+    """`h[{i}].dense.W` for the path of copy `index`; a later repeat counts on.
+
+    The last number in brackets is the innermost repeat's.
+    """
+    found = list(re.finditer(r"\[(\d+)\]", path))
+    if not found:
+        return path
+    last = found[-1]
+    offset = int(last[1]) - index
+    inside = "i" if offset == 0 else f"i {'+' if offset > 0 else '-'} {abs(offset)}"
+    return path[: last.start()] + "[{" + inside + "}]" + path[last.end() :]
+
+
+def _shifted(base: str, copy: tuple[int, ...], distance: int) -> str:
+    return mark(base, (*copy[:-1], copy[-1] + distance))
+
+
+def _marked(unit: Unit) -> list[tuple[str, tuple[int, ...]]]:
+    out: dict[tuple[str, tuple[int, ...]], None] = {}
+    for b in unit.blocks:
+        for s in b.statements:
+            for item in _marked_text(s.text):
+                out.setdefault(item)
+    return list(out)
+
+
+def _marked_text(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    return [
+        (m[1], tuple(int(c) for c in m[2].split(","))) for m in MARKED.finditer(text)
+    ]
+
+
+def _right(s: Statement) -> str:
+    """What a statement reads."""
+    if s.update:
+        return s.text
+    return s.text.partition(" = ")[2]
+
+
+def _key(loop: Loop) -> tuple[int, tuple[int, ...], int]:
+    first = loop.units[0]
+    return (first.group, first.copy[:-1], loop.low)
+
+
+def _intersect(
+    a: Sequence[tuple[int, tuple[int, ...], int, int]],
+    b: Sequence[tuple[int, tuple[int, ...], int, int]],
+) -> list[tuple[int, tuple[int, ...], int, int]]:
+    out = []
+    for group, outer, low, high in a:
+        for other, inner, first, last in b:
+            if (group, outer) == (other, inner):
+                start, stop = max(low, first), min(high, last)
+                if stop > start:
+                    out.append((group, outer, start, stop))
+    return out

@@ -327,12 +327,18 @@ class _Scheduler:
         done: set[Node] = set()
 
         declared = {n: i for i, n in enumerate(self.leaves)}
+        layers: dict[str, int] = {}  # parameters of one layer stay together
+        for n, b in f.bound.items():
+            if b.parameter and n in f.lines:
+                layer = b.name.rpartition(".")[0]
+                layers[layer] = min(layers.get(layer, n.serial), n.serial)
 
-        def rank(n: Node) -> tuple[int, int]:
+        def rank(n: Node) -> tuple[int, int, int]:
             bound = f.bound.get(n)
             if bound is not None and bound.parameter and bound.primal is not None:
-                return (0, declared.get(bound.primal, len(declared)))
-            return (1, n.serial)
+                layer = layers.get(bound.name.rpartition(".")[0], 0)
+                return (0, layer, declared.get(bound.primal, len(declared)))
+            return (1, n.serial, 0)
 
         backward = f.name == "backward"
         for i, block in enumerate(blocks):

@@ -33,6 +33,8 @@ class Text:
 
     text: str
     binds: int = ATOM
+    rank: int = 1  # constants stand before other scalars
+    turned: str = ""  # of a difference: the same with its sign changed, b - a
 
     def within(self, least: int) -> str:
         return self.text if self.binds >= least else f"({self.text})"
@@ -140,7 +142,7 @@ class Printer:
         value = n.attrs["value"]
         named = n.attrs.get("name")
         if named:
-            return Term(scalars=[Text(str(named))])
+            return Term(scalars=[Text(str(named), rank=0)])
         if isinstance(value, int):
             return Term(Fraction(int(value)))
         if value != value or value in (float("inf"), float("-inf")):
@@ -266,7 +268,11 @@ class Printer:
             out += ("-" if negative else "") + part if i == 0 else (
                 (" - " if negative else " + ") + part
             )
-        inner = Text(out, SUM)
+        turned = ""
+        if len(rest) == 2 and rest[0].number > 0 > rest[1].number:
+            a, b = (product(_replaced(t, abs(t.number))).within(PRODUCT) for t in rest)
+            turned = f"{b} - {a}"
+        inner = Text(out, SUM, turned=turned)
         if common.number == 1 and not common.scalars and not common.under:
             return inner
         wide = any(t.tensors or t.over for t in rest)
@@ -277,6 +283,13 @@ class Printer:
 def product(t: Term) -> Text:
     """`2 lambda d_loss W`, `(p - y) d_loss / N`, `d_a * a * (1 - a)`."""
     number = t.number
+    t = Term(t.number, t.scalars[:], t.tensors[:], t.under, t.over)
+    if number < 0:  # -(a - b) c is (b - a) c
+        for part in (t.tensors, t.scalars):
+            for i, x in enumerate(part):
+                if x.turned and number < 0:
+                    number = -number
+                    part[i] = Text(x.turned, x.binds, x.rank, x.text)
     negative = number < 0
     number = abs(number)
     under = [x.within(POWER) for x in t.under]
@@ -287,7 +300,7 @@ def product(t: Term) -> Text:
             under.insert(0, str(bottom))
     else:
         numbers = [] if number == 1.0 else [f"{number:g}"]
-    scalars = [x.within(POWER) for x in t.scalars]
+    scalars = [x.within(POWER) for x in sorted(t.scalars, key=lambda x: x.rank)]
     tensors = [x.within(PRODUCT if len(t.tensors) == 1 else POWER) for x in t.tensors]
     matrix = len(t.tensors) == 1 and t.tensors[0].binds == PRODUCT
     composite = bool(t.tensors) and t.tensors[0].binds <= SUM
