@@ -88,7 +88,10 @@ elementwise(
     precedence=2,
     result="ratio",
     inplace=True,
-    samples=Samples((REAL, NONZERO)),
+    samples=Samples(
+        (REAL, Range(except_=(0.0,), decades=60)),
+        excluded="|b| beyond 1e60 and 1e-60: b^4 of the third derivative overflows",
+    ),
     note="The rule reads the quotient g / b twice and never b * b, which may overflow.",
 )
 elementwise(
@@ -179,7 +182,10 @@ elementwise(
     result="power",
     call=True,
     weight=2,
-    samples=Samples((POSITIVE, REAL)),
+    samples=Samples(
+        (Range(0.0, decades=90), Range(decades=60)),
+        excluded="x beyond 1e90 and 1e-90, |y| > 1e60: x^(y - 3) and y^3 overflow",
+    ),
     note="By x at (0, 0): 0. By y: 0 at x = 0, NaN at x < 0, where x^y is not a function of y.",
 )
 

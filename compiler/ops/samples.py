@@ -16,16 +16,17 @@ INFINITY = float("inf")
 
 @dataclass(frozen=True)
 class Range:
-    """An open interval; `whole` asks for integers in it, `truth` for booleans.
+    """An open interval of reals, whole numbers or truth values.
 
-    `below` excludes magnitudes under it, `except_` single points: kinks, which are judged
-    by the table of conventions instead.
+    `except_` leaves out single points: kinks, which are judged by the table of conventions
+    instead. Magnitudes are drawn from 10^-decades to 10^decades.
     """
 
     low: float = -INFINITY
     high: float = INFINITY
     kind: str = "real"
     except_: tuple[float, ...] = ()
+    decades: int = 300
 
 
 REAL = Range()

@@ -1,0 +1,361 @@
+"""The reference interpreter: evaluates a DAG node by node, in plain NumPy.
+
+It shares nothing with the templates, so the emitted source can be held against it. It
+accepts complex numbers: kinks branch on the real part, so that the complex step
+Im f(x + ih) / h is the derivative of f to the last digit or two, with no difference taken.
+
+    values = evaluate([loss], {x: np.ones((2, 3))})
+    slope = directional(loss, {x: at}, {x: along})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from gradc.compiler.ir.dims import Dim, as_dim
+from gradc.compiler.ir.graph import topological
+from gradc.compiler.ir.node import Node
+
+Array = Any
+Sizes = Mapping[str, int]
+STEP = 1e-30
+
+
+def dim_value(dim: Dim | int, sizes: Sizes) -> int:
+    total = 0
+    for monomial, c in as_dim(dim).value.terms:
+        for s in monomial:
+            c = c * sizes[s]
+        total = total + c
+    assert int(total) == total
+    return int(total)
+
+
+def evaluate(
+    roots: Iterable[Node], leaves: Mapping[Any, Array], sizes: Sizes | None = None
+) -> list[Array]:
+    """The values of the roots. `leaves` maps a leaf, or its name, to an array."""
+    roots = list(roots)
+    values: dict[Node, Array] = {}
+    with np.errstate(all="ignore"):
+        for n in topological(roots):
+            if n in leaves:
+                values[n] = np.asarray(leaves[n])
+            elif n.attrs.get("name") in leaves and n.op.name != "const":
+                values[n] = np.asarray(leaves[n.attrs["name"]])
+            else:
+                values[n] = _node(n, [values[a] for a in n.args], sizes or {})
+            shape = tuple(dim_value(d, sizes or {}) for d in n.shape)
+            assert np.shape(values[n]) == shape, (n, np.shape(values[n]), shape)
+    return [values[r] for r in roots]
+
+
+def directional(
+    root: Node,
+    at: Mapping[Any, Array],
+    along: Mapping[Any, Array],
+    sizes: Sizes | None = None,
+) -> Array:
+    """The derivative of `root` at a point in a direction, by complex step."""
+    moved = {k: v + 1j * STEP * along[k] if k in along else v for k, v in at.items()}
+    return np.imag(evaluate([root], moved, sizes)[0]) / STEP
+
+
+def _node(n: Node, args: list[Array], sizes: Sizes) -> Array:
+    if n.op.name in ELEMENTWISE:
+        return ELEMENTWISE[n.op.name](*args)
+    return SHAPED[n.op.name](n, sizes, *args)
+
+
+# ---------------------------------------------------------------------- elementwise
+def _re(x: Array) -> Array:
+    return np.real(x)
+
+
+def _choose(c: Array, a: Array, b: Array) -> Array:
+    return np.where(c, a, b)
+
+
+def _larger(a: Array, b: Array) -> Array:
+    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
+        return np.maximum(a, b)
+    return np.where(_re(a) > _re(b), a, np.where(_re(b) > _re(a), b, (a + b) / 2))
+
+
+def _log1p(x: Array) -> Array:
+    if not np.iscomplexobj(x):
+        return np.log1p(x)
+    return np.log1p(_re(x)) + 1j * np.arctan2(np.imag(x), 1 + _re(x))
+
+
+def _sigmoid(x: Array) -> Array:
+    small = np.exp(np.where(_re(x) > 0, -x, x))
+    return np.where(_re(x) > 0, 1, small) / (1 + small)
+
+
+def _softplus(x: Array) -> Array:
+    return np.where(_re(x) > 0, x, 0) + _log1p(np.exp(np.where(_re(x) > 0, -x, x)))
+
+
+def _log_softplus(x: Array) -> Array:
+    far = x - np.exp(np.where(_re(x) < 0, x, 0)) / 2
+    return np.where(_re(x) < -37, far, np.log(_softplus(x)))
+
+
+def _xlogy(x: Array, y: Array) -> Array:
+    return np.where(x == 0, 0, x * np.log(np.where(x == 0, 1, y)))
+
+
+def _log(x: Array) -> Array:
+    return np.where(_re(x) < 0, np.nan, np.log(x)) if np.iscomplexobj(x) else np.log(x)
+
+
+def _sqrt(x: Array) -> Array:
+    return (
+        np.where(_re(x) < 0, np.nan, np.sqrt(x)) if np.iscomplexobj(x) else np.sqrt(x)
+    )
+
+
+def _power(x: Array, y: Array) -> Array:
+    if not (np.iscomplexobj(x) or np.iscomplexobj(y)):
+        return np.power(x, y)
+    # |x|^y e^{iy arg x}, where the modulus is real: exact where complex log would cancel.
+    size, turn = _re(x), np.arctan2(np.imag(x), _re(x))
+    log = np.log(np.where(size == 0, 1, np.abs(size))) + 1j * turn
+    value = np.power(np.abs(size), _re(y)) * np.exp(1j * (np.imag(y) * _re(log)))
+    value = value * np.exp(1j * _re(y) * np.where(size < 0, 0, turn))
+    return np.where(size < 0, np.nan, value)
+
+
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda x: -x,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": _log,
+    "log1p": _log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "log_softplus": _log_softplus,
+    "sqrt": _sqrt,
+    "erf": scipy.special.erf,
+    "abs": lambda x: x * np.sign(_re(x)),
+    "sign": lambda x: np.sign(_re(x)),
+    "floor": lambda x: np.floor(_re(x)),
+    "power": _power,
+    "maximum": _larger,
+    "minimum": lambda a, b: -_larger(-a, -b),
+    "where": _choose,
+    "lt": lambda a, b: _re(a) < _re(b),
+    "le": lambda a, b: _re(a) <= _re(b),
+    "eq": lambda a, b: _re(a) == _re(b),
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "stop": _re,
+    "xlogy": _xlogy,
+}
+
+
+# --------------------------------------------------------------------------- shaped
+def _pow(n: Node, sizes: Sizes, x: Array) -> Array:
+    e = n.attrs["exponent"]
+    if not np.iscomplexobj(x):
+        return np.power(x, float(e))
+    if e == int(e):
+        y = x
+        for _ in range(abs(int(e)) - 1):
+            y = y * x
+        return y if e > 0 else 1 / y
+    return _power(x, np.asarray(float(e)))
+
+
+def _max(n: Node, sizes: Sizes, x: Array) -> Array:
+    axes = n.attrs["axes"]
+    top = _re(x).max(axis=axes, keepdims=True)
+    mask = _re(x) == top
+    if not np.iscomplexobj(x):
+        return top
+    chosen = np.where(mask, x, 0).sum(axis=axes, keepdims=True)
+    return chosen / mask.sum(axis=axes, keepdims=True)
+
+
+def _shifted(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    top = _re(x).max(axis=axes, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    return top, np.exp(x - top)
+
+
+def _softmax(n: Node, sizes: Sizes, x: Array) -> Array:
+    _, e = _shifted(x, n.attrs["axes"])
+    total = e.sum(axis=n.attrs["axes"], keepdims=True)
+    return e / np.where(_re(total) == 0, 1, total)
+
+
+def _logsumexp(n: Node, sizes: Sizes, x: Array) -> Array:
+    top, e = _shifted(x, n.attrs["axes"])
+    return np.log(e.sum(axis=n.attrs["axes"], keepdims=True)) + top
+
+
+def _index(n: Node, sizes: Sizes) -> tuple[slice, ...]:
+    parts = []
+    a = n.attrs
+    for start, stop, step in zip(a["starts"], a["stops"], a["steps"], strict=True):
+        first, last = dim_value(start, sizes), dim_value(stop, sizes)
+        parts.append(slice(first, None if last < 0 else last, step))
+    return tuple(parts)
+
+
+def _zeros(shape: Iterable[Dim | int], sizes: Sizes, like: Array) -> Array:
+    full = tuple(dim_value(d, sizes) for d in shape)
+    return np.zeros(full, np.asarray(like).dtype)
+
+
+def _unslice(n: Node, sizes: Sizes, x: Array) -> Array:
+    total = _zeros(n.shape, sizes, x)
+    total[_index(n, sizes)] = x
+    return total
+
+
+def _scatter_add(n: Node, sizes: Sizes, g: Array, i: Array) -> Array:
+    total = _zeros(n.shape, sizes, g)
+    axis = n.attrs["axis"]
+    for place in np.ndindex(i.shape):
+        before = (slice(None),) * axis
+        total[(*before, i[place])] += g[(*before, *place)]
+    return total
+
+
+def _pick(n: Node, sizes: Sizes, x: Array, i: Array) -> Array:
+    return np.take_along_axis(x, i[..., None], axis=-1)[..., 0]
+
+
+def _put(n: Node, sizes: Sizes, i: Array, g: Array) -> Array:
+    total = _zeros(n.shape, sizes, g)
+    np.put_along_axis(total, i[..., None], g[..., None], axis=-1)
+    return total
+
+
+def _put_along(n: Node, sizes: Sizes, g: Array, i: Array) -> Array:
+    total = _zeros(n.shape, sizes, g)
+    axis = n.attrs["axis"]
+    for place in np.ndindex(i.shape):
+        total[(*place[:axis], i[place], *place[axis + 1 :])] += g[place]
+    return total
+
+
+def _cumsum(n: Node, sizes: Sizes, x: Array) -> Array:
+    axis = n.attrs["axis"]
+    if n.attrs["reverse"]:
+        return np.flip(np.flip(x, axis).cumsum(axis), axis)
+    return x.cumsum(axis)
+
+
+def _cast(n: Node, sizes: Sizes, x: Array) -> Array:
+    return np.asarray(x).astype({"real": float, "int": np.intp, "bool": bool}[n.kind])
+
+
+def _const(n: Node, sizes: Sizes) -> Array:
+    kinds = {"real": np.float64, "int": np.intp, "bool": np.bool_}
+    return np.asarray(n.attrs["value"], kinds[n.kind])
+
+
+def _einsum2(n: Node, sizes: Sizes, a: Array, b: Array) -> Array:
+    return np.einsum(n.attrs["spec"], a, b)
+
+
+def _over(name: str) -> Callable[..., Array]:
+    def run(n: Node, sizes: Sizes, x: Array) -> Array:
+        return getattr(np, name)(x, axis=n.attrs["axes"], keepdims=True)
+
+    return run
+
+
+def _reduced(name: str, **more: Any) -> Callable[..., Array]:
+    def run(n: Node, sizes: Sizes, x: Array) -> Array:
+        axes, keep = n.attrs["axes"], n.attrs["keep"]
+        return getattr(np, name)(x, axis=axes, keepdims=keep, **more)
+
+    return run
+
+
+def _signed(n: Node, base: Array, more: Array) -> Array:
+    return base - more if n.attrs["minus"] else base + more
+
+
+def _put_on(n: Node, sizes: Sizes, base: Array, i: Array, g: Array) -> Array:
+    placed = np.zeros(base.shape, np.result_type(base, g))
+    np.put_along_axis(placed, i[..., None], g[..., None], axis=-1)
+    return _signed(n, base, placed)
+
+
+def _scatter_on(n: Node, sizes: Sizes, base: Array, i: Array, g: Array) -> Array:
+    total = np.array(base)
+    np.add.at(total, i, g)
+    return total
+
+
+def _slice_on(n: Node, sizes: Sizes, base: Array, x: Array) -> Array:
+    placed = np.zeros(base.shape, np.result_type(base, x))
+    placed[_index(n, sizes)] = x
+    return _signed(n, base, placed)
+
+
+SHAPED: dict[str, Callable[..., Array]] = {
+    "const": _const,
+    "size": lambda n, sizes: (
+        np.asarray(float(dim_value(n.attrs["dim"], sizes)))
+        if n.kind == "real"
+        else np.asarray(dim_value(n.attrs["dim"], sizes))
+    ),
+    "zero": lambda n, sizes: _zeros(n.shape, sizes, 0.0),
+    "iota": lambda n, sizes: np.arange(dim_value(n.shape[0], sizes)),
+    "pow": _pow,
+    "cast": _cast,
+    "sum": _over("sum"),
+    "any": _over("any"),
+    "all": _over("all"),
+    "max": _max,
+    "softmax": _softmax,
+    "logsumexp": _logsumexp,
+    "argmax": lambda n, sizes, x: _re(x).argmax(n.attrs["axis"], keepdims=True),
+    "argsort": lambda n, sizes, x: _re(x).argsort(n.attrs["axis"], kind="stable"),
+    "cumsum": _cumsum,
+    "broadcast": lambda n, sizes, x: np.broadcast_to(
+        x, tuple(dim_value(d, sizes) for d in n.shape)
+    ),
+    "reshape": lambda n, sizes, x: x.reshape(
+        tuple(dim_value(d, sizes) for d in n.shape)
+    ),
+    "transpose": lambda n, sizes, x: x.transpose(n.attrs["perm"]),
+    "slice": lambda n, sizes, x: x[_index(n, sizes)],
+    "unslice": _unslice,
+    "concat": lambda n, sizes, *xs: np.concatenate(xs, axis=n.attrs["axis"]),
+    "take": lambda n, sizes, x, i: np.take(x, i, axis=n.attrs["axis"]),
+    "scatter_add": _scatter_add,
+    "pick": _pick,
+    "put": _put,
+    "one_hot": lambda n, sizes, i: np.eye(dim_value(n.shape[-1], sizes))[i],
+    "take_along": lambda n, sizes, x, i: np.take_along_axis(x, i, n.attrs["axis"]),
+    "put_along": _put_along,
+    "einsum2": _einsum2,
+    # the emitter's own: what a line of NumPy does at once
+    "sum_over": _reduced("sum"),
+    "mean_over": _reduced("mean"),
+    "max_over": _reduced("max", initial=-np.inf),
+    "finite": lambda n, sizes, x: np.isfinite(x),
+    "masked": lambda n, sizes, g, c: g * c,
+    "put_on": _put_on,
+    "scatter_on": _scatter_on,
+    "slice_on": _slice_on,
+}
