@@ -203,7 +203,7 @@ class Check:
         self._fresh(const.name, "const")
         expr: ast.Expr | None = const.value
         overridden = self.overrides.get(name, "")
-        if overridden:
+        if name in self.overrides:
             limits = self.loader.limits
             expr = parse_override(name, overridden, limits, self.reporter)
         value: Value = 1
@@ -211,14 +211,15 @@ class Check:
             try:
                 value = evaluate(expr, self._constant)
             except NotConstant as error:
-                self._not_constant(error.diagnostic, name, overridden)
+                self._not_constant(error.diagnostic, name)
         if name not in self.module.constants:
             self.module.constants[name] = Constant(
                 name, value, const.name.span, overridden
             )
 
-    def _not_constant(self, diagnostic: Diagnostic, name: str, text: str) -> None:
-        if text:
+    def _not_constant(self, diagnostic: Diagnostic, name: str) -> None:
+        text = self.overrides.get(name)
+        if text is not None:
             diagnostic = names.bad_override_value(name, text, diagnostic.message)
         self.reporter.report(diagnostic)
 

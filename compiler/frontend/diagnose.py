@@ -488,6 +488,7 @@ def _operands(failure: Failure) -> Diagnostic | None:
         and (
             isinstance(failure.stack[-1], ast.Expr)
             or failure.opener() in ("LPAR", "LSQB")
+            or failure.holds("EQUAL")
         )
     ):
         return _missing_operator(before, token)

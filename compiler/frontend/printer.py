@@ -31,7 +31,7 @@ def print_node(node: ast.Node, width: int | None = None) -> str:
     text = _print(node, _DEEP)
     if width is None or len(text) <= width:
         return text
-    for depth in (4, 3, 2, 1):
+    for depth in (4, 3, 2, 1, 0):
         text = _print(node, depth)
         if len(text) <= width:
             return text
