@@ -52,7 +52,7 @@ class Graph:
         self, op: str, name: str, shape: Iterable[Dim | int], kind: Kind = "real"
     ) -> Node:
         """An `input`, `param`, `state`, `noise` or `seed`, by name (or path)."""
-        return self._intern(
+        return self.intern(
             op, (), {"name": name, "shape": as_shape(shape), "kind": kind}
         )
 
@@ -66,17 +66,17 @@ class Graph:
             kind = "bool" if isinstance(value, bool) else "real"
         if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
             value = value if str(value) == "-0.0" else int(value)
-        return self._intern("const", (), {"value": value, "kind": kind, "name": name})
+        return self.intern("const", (), {"value": value, "kind": kind, "name": name})
 
     def size(self, dim: Dim, kind: Kind = "real") -> Node:
         """A size as a value: ``N`` in ``sum(…) / N``. A plain integer is a `const`."""
         if dim.integer is not None and dim.written == dim.value:
             return self.const(dim.integer, kind)
-        return self._intern("size", (), {"dim": dim, "kind": kind})
+        return self.intern("size", (), {"dim": dim, "kind": kind})
 
     def zero(self, shape: Iterable[Dim | int], kind: Kind = "real") -> Node:
         """The structural zero: 'no gradient', which stays zero times NaN."""
-        return self._intern("zero", (), {"shape": as_shape(shape), "kind": kind})
+        return self.intern("zero", (), {"shape": as_shape(shape), "kind": kind})
 
     def apply(self, op: str, *args: Node | Number, **attrs: Any) -> Node:
         """The node of `op`, or what the constructor rules make of it.
@@ -92,7 +92,7 @@ class Graph:
             replaced = rule(self, nodes, attrs)
             if replaced is not None:
                 return replaced
-        return self._intern(op, nodes, attrs)
+        return self.intern(op, nodes, attrs)
 
     def broadcast(self, x: Node, shape: Shape) -> Node:
         """`x` in a larger shape: missing leading axes and axes of size 1 are filled."""
@@ -110,7 +110,7 @@ class Graph:
             n if n.shape or not shape else self.broadcast(n, shape) for n in nodes
         )
 
-    def _intern(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any]) -> Node:
+    def intern(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any]) -> Node:
         key = (op, args, *((k, _key(attrs[k])) for k in sorted(attrs)))
         node = self._table.get(key)
         if node is None:

@@ -55,7 +55,7 @@ class Op:
 
     name: str
     args: tuple[str, ...]
-    family: Literal["leaf", "elementwise", "linear", "special", "discrete"]
+    family: Literal["leaf", "elementwise", "linear", "special", "discrete", "tuple"]
     infer: Infer
     vjp: Vjp | None = None
     jvp: Jvp | None = None
