@@ -41,10 +41,18 @@ def mean(rw: Rewriter, n: Node) -> Node | None:
     if parts is None:
         return None
     core, s = parts
-    total = _sum_under(rw, core)
-    if total is None or not _divide_out(s, _count(total)):
+    spine: list[Node] = []  # `x.sum() / root / N` has its sum further inside
+    while (total := _sum_under(rw, core)) is None:
+        if not (is_product(core) and rw.free(core)) or len(spine) == FACTORS:
+            return None
+        spine.append(core)
+        core = core.args[0]
+    if not _divide_out(s, _count(total)):
         return None
-    return scaled(rw, _mean_of(rw, core, total), s)
+    out = _mean_of(rw, core, total)
+    for product in reversed(spine):
+        out = rw.graph.apply(product.op.name, out, product.args[1])
+    return scaled(rw, out, s)
 
 
 def _scalar_mean(rw: Rewriter, n: Node) -> Node | None:

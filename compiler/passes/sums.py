@@ -219,7 +219,9 @@ def where_of_scaled(rw: Rewriter, n: Node) -> Node | None:
 def complementary_masks(rw: Rewriter, n: Node) -> Node | None:
     """`where(c, a, 0) + where(not c and m, b, 0)` -> `where(c, a, where(m, b, 0))`."""
     p, q = n.args
-    if not all(x.is_a("where") and x.args[2].is_a("zero") and rw.free(x) for x in n.args):
+    if not all(
+        x.is_a("where") and x.args[2].is_a("zero") and rw.free(x) for x in n.args
+    ):
         return None
     zero = p.args[2]
     for here, there in ((p, q), (q, p)):
@@ -229,9 +231,7 @@ def complementary_masks(rw: Rewriter, n: Node) -> Node | None:
         a, b = here.args[1], there.args[1]
         if n.is_a("sub"):
             a, b = (a, rw.make("neg", b)) if here is p else (rw.make("neg", a), b)
-        return rw.make(
-            "where", here.args[0], a, rw.make("where", rest, b, zero)
-        )
+        return rw.make("where", here.args[0], a, rw.make("where", rest, b, zero))
     return None
 
 
