@@ -50,7 +50,10 @@ class Weights:
     @property
     def transforms(self) -> Transforms:
         """What was fitted on the training part."""
-        return Transforms.from_json(self.state["transforms"])
+        try:
+            return Transforms.from_json(self.state["transforms"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{self.path}: no transforms: {error}") from None
 
     @property
     def sizes(self) -> dict[str, int]:

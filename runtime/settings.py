@@ -147,12 +147,12 @@ class Settings:
 def _valid(value: float | str | Mapping[str, Any] | None) -> float | File | None:
     if isinstance(value, str):
         try:
-            return float(value)
+            value = float(value)
         except ValueError:
-            return File(value, trusted=True)
+            return File(str(value), trusted=True)
     if isinstance(value, Mapping):
         return File(value["path"])
-    return None if value is None else float(value)
+    return float(value) if value else None  # 0 is what it says: nothing
 
 
 def _source_json(source: Source) -> dict[str, Any]:

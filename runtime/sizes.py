@@ -206,9 +206,10 @@ def _line_of_size(
     )
     if not known:
         return line
-    return (
-        f"{line}: {known}, so axis {axis} of {entry['name']} needs {value(dim, sizes)}"
-    )
+    needed = f"axis {axis} of {entry['name']} needs {value(dim, sizes)}"
+    if axis == 0 and row_dim(signature, entry) is not None:
+        needed = f"{entry['name']} needs {value(dim, sizes)} rows"
+    return f"{line}: {known}, so {needed}"
 
 
 def check(signature: Signature, sizes: Mapping[str, int]) -> None:

@@ -265,11 +265,13 @@ def fit(
             transforms.classes[name] = tuple(sorted(words))
         if raw.entry["kind"] != "real":
             continue
-        if fill:
-            transforms.means[name] = _mean(raw, rows[name])
-        kind = scale.get(name, scale.get(None))
-        if kind is not None and kind != "none":
-            transforms.scales[name] = _scale(raw, rows[name], kind, transforms)
+        # What overflows here is found, with its place, when it is converted.
+        with np.errstate(all="ignore"):
+            if fill:
+                transforms.means[name] = _mean(raw, rows[name])
+            kind = scale.get(name, scale.get(None))
+            if kind is not None:
+                transforms.scales[name] = _scale(raw, rows[name], kind, transforms)
     return transforms
 
 
@@ -314,6 +316,12 @@ def _scale(raw: Raw, rows: Rows, kind: str, transforms: Transforms) -> Scale:
         spread[spread == 0] = 1.0
     else:
         raise ValueError(f"no scale {kind!r}; there are standard, unit")
+    wild = ~(np.isfinite(shift) & np.isfinite(spread))
+    if wild.any():
+        place = raw.place(int(rows[0]), int(np.argmax(wild)))
+        raise DataError(
+            f"{place}: the values of this column are too large to be scaled"
+        )
     return Scale(kind, shift.reshape(inner), spread.reshape(inner))
 
 
@@ -346,15 +354,23 @@ def convert(
     if kind == "bool":
         return np.asarray(values).astype(bool)
     mean, scale = transforms.means.get(raw.name), transforms.scales.get(raw.name)
-    if mean is None and scale is None:
-        return np.ascontiguousarray(values, dtype=dtype)
-    exact = np.asarray(values).astype(np.float64)
-    if mean is not None:
-        exact = np.where(np.isfinite(exact), exact, mean)
-    if scale is not None:
-        exact -= scale.shift
-        exact /= scale.spread
-    return exact.astype(dtype)
+    with np.errstate(all="ignore"):
+        if mean is None and scale is None:
+            converted = np.ascontiguousarray(values, dtype=dtype)
+        else:
+            exact = np.asarray(values).astype(np.float64)
+            if mean is not None:
+                exact = np.where(np.isfinite(exact), exact, mean)
+            if scale is not None:
+                exact -= scale.shift
+                exact /= scale.spread
+            converted = exact.astype(dtype)
+    finite = np.isfinite(converted)
+    if not finite.all():
+        bad = np.argwhere(~finite.reshape(len(rows), -1))
+        cells = [(int(rows[r]), int(c)) for r, c in bad]
+        _refuse(raw, cells, f"is too large for {dtype}", "try:  --dtype float64")
+    return converted
 
 
 def _places(raw: Raw, rows: Rows, transforms: Transforms) -> NDArray[np.int64]:

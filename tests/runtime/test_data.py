@@ -222,6 +222,68 @@ def test_bad_csv(tmp_path: Path, text: str) -> None:
     assert error(tmp_path, LOGISTIC, text) == BAD_CSV[text]
 
 
+def test_numbers_that_the_precision_can_not_hold(tmp_path: Path) -> None:
+    text = "a,y\n1,0\n1e99,1\n"
+    assert error(tmp_path, LOGISTIC, text) == [
+        "f.csv:3, column 'a': '1e99' is too large for float32",
+        "try:  --dtype float64",
+    ]
+    assert read(tmp_path, LOGISTIC, text, dtype="float64").train.rows == {"N": 2}
+    big = "a,y\n1e308,0\n-1e308,1\n1e308,1\n"
+    scaled = {"scale": [["x", "standard"]], "dtype": "float64"}
+    lines = error(tmp_path, LOGISTIC, big, **scaled)
+    assert lines[0].endswith("the values of this column are too large to be scaled")
+
+
+FRAGMENTS = [
+    *(b",", b"\n", b'"', b"", b"nan", b"1e999", b"\xff", b"\0", b"\r", b"label", b"a"),
+    *(
+        b"1_0",
+        b" ",
+        b"\t",
+        b";",
+        b"9" * 21,
+        b"\xe2\x80\xa8",
+        b"?",
+        b"\x0c",
+        b"x.0",
+        b"-",
+    ),
+]
+WHOLE = [
+    b"a,b,label\n1,2,red\n3,4.5,blue\n5,6,red\n",
+    b"1,2,0\n3,4,1\n5,6,2\n",
+    b'x.0,x.1,label\n1,2,0\n3,nan,1\n\n5,"6",2\n',
+    b"a;b;label\n1;;2\n1;2;1\n",
+]
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_bytes_are_data_or_a_data_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    variants: list[dict[str, Any]] = [
+        {},
+        {"missing": "drop", "scale": [[None, "standard"]]},
+        {"missing": "mean", "scale": [[None, "unit"]], "valid": 0.4},
+    ]
+    accepted = 0
+    for turn in range(400):
+        data = bytearray(WHOLE[turn % len(WHOLE)])
+        for _ in range(rng.integers(3)):
+            start = int(rng.integers(len(data) + 1))
+            data[start : start + int(rng.integers(4))] = FRAGMENTS[
+                rng.integers(len(FRAGMENTS))
+            ]
+        try:
+            found = read(tmp_path, classifier(), bytes(data), **variants[turn % 3])
+        except DataError:
+            continue
+        accepted += 1
+        x, label = found.train.arrays(["x", "label"])
+        assert np.isfinite(x).all() and (label >= 0).all() and (label < 3).all()
+    assert 40 < accepted < 360
+
+
 def test_text_that_is_no_utf8(tmp_path: Path) -> None:
     assert error(tmp_path, LOGISTIC, b"a,y\n1,\xff\n") == [
         "f.csv:2: this is no UTF-8 text"
@@ -474,7 +536,7 @@ def test_npz_that_does_not_fit(tmp_path: Path) -> None:
     assert error(tmp_path, LOGISTIC, None, "f.npz") == [
         "f.npz does not fit logistic.net",
         "y: [59]   but logistic.net:5 says   input y: [N]: "
-        "N = 60 (from x), so axis 0 of y needs 60",
+        "N = 60 (from x), so y needs 60 rows",
     ]
     npz(tmp_path, x=np.zeros((60, 2, 2)), y=np.zeros(60))
     assert error(tmp_path, LOGISTIC, None, "f.npz") == [
@@ -764,10 +826,15 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ({"dtype": "float16"}, "dtype is 'float16'"),
         ({"seed": -1}, "seed is -1"),
         ({"valid": 1.5}, "valid is 1.5"),
+        ({"valid": "-0.5"}, "valid is -0.5"),
         ({"epochs": -1}, "epochs is -1"),
     ]:
         with pytest.raises(SettingError, match=message):
             Settings.of(sig, **wrong)
+    sig["train"] = {"valid": 0.2}
+    assert Settings.of(sig).valid == 0.2 and Settings.of(sig, valid="0.5").valid == 0.5
+    assert Settings.of(sig, valid="0").valid is None
+    assert Settings.of(sig, valid="g.csv").valid == File("g.csv", trusted=True)
     sig["train"] = {"batch": [["Q", 3]]}
     with pytest.raises(
         SettingError, match="no table has rows called Q; there are: N, P"

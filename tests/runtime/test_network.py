@@ -100,7 +100,7 @@ def test_a_size_comes_from_init_or_from_the_first_inputs(logistic: Network) -> N
             {"digit": np.ones(7)},
             r"digit is float64; mlp.net:4 says input digit: int\[N\]",
         ),
-        ({"digit": np.ones(6, int)}, r"N = 7 \(from x\), so axis 0 of digit needs 7"),
+        ({"digit": np.ones(6, int)}, r"N = 7 \(from x\), so digit needs 7 rows"),
         ({"digit": np.arange(5, 12)}, r"digit\[5\] is 10; .* from 0 to 9"),
         ({"digit": np.arange(-1, 6)}, r"digit\[0\] is -1"),
     ],

@@ -62,7 +62,7 @@ def test_every_input_that_does_not_fit_is_named_with_its_line() -> None:
     assert str(caught.value).splitlines() == [
         "t.npz does not fit logistic.net",
         "  y: [59]   but logistic.net:5 says   input y: [N]: "
-        "N = 60 (from x), so axis 0 of y needs 60",
+        "N = 60 (from x), so y needs 60 rows",
     ]
     assert caught.value.exit_code == 4
     with pytest.raises(
