@@ -52,6 +52,8 @@ class Commentary:
         if not e.line:
             return left
         place = f"{printable(e.file or self.plan.program.name)}:{e.line}"
+        room = WIDTH - indent - 4 - len(place)
+        left = " " * indent + "# " + shortened(printable(prefix + e.text), room)
         gap = max(WIDTH - len(left) - len(place), 2)
         return left + " " * gap + place
 
@@ -228,6 +230,8 @@ class Commentary:
         made = self.image.get(adjoint, adjoint)
         if made.op.name == "seed":
             return "d_loss"
+        if made in self.backward.lines and made in self.names.of:
+            return self.names.of[made]
         base, copy = self.names.adjoint_base(self.image.get(n, n))
         return mark(base, copy)
 
@@ -272,3 +276,19 @@ def _in_place(rule: str) -> str:
     if found and found[1] == found[2]:
         return f"{found[1]}{found[3]}={found[4]}" if found[3] else ""
     return rule
+
+
+def shortened(text: str, room: int) -> str:
+    """The text in so many characters: inner arguments, then whole calls, become `…`."""
+    for pattern, made in (
+        (r", \w+ = (?:[^(),]|\([^()]*\))+(?=[,)])", ", …"),
+        (r"\([^()…]{4,}\)(?=[^()]*\))", "(…)"),
+        (r"(\w)\([^()…]{4,}\)", r"\1(…)"),
+    ):
+        while len(text) > room:
+            shorter = re.sub(pattern, made, text, count=1)
+            shorter = shorter.replace(", …, …", ", …")
+            if shorter == text:
+                break
+            text = shorter
+    return text if len(text) <= room else text[: max(room - 2, 20)].rstrip() + " …"

@@ -16,6 +16,7 @@ import keyword
 import re
 from collections.abc import Iterable
 
+from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Binding, Param
 from .plan import Plan
@@ -76,6 +77,12 @@ def copy_of(name: str) -> tuple[int, ...]:
     return tuple(int(c) for c in found[1].split(","))
 
 
+def trailing(text: str) -> str:
+    """The number that a layer's name ends in, where it is written more than once."""
+    found = re.search(r"\d+$", text)
+    return found[0] if found else ""
+
+
 def mark(base: str, copy: Iterable[int]) -> str:
     inside = ",".join(str(c) for c in copy)
     return f"{base}⟦{inside}⟧" if inside else base
@@ -94,8 +101,10 @@ class Names:
         self.hints = plan.program.graph.hints
         self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
         self._primal: dict[Node, Node] = {}
+        self._layers: dict[Node, str] = {}
         self._user_names()
         self._adjoint_table()
+        self._layer_outputs()
 
     # ------------------------------------------------------------------ allocation
     def take(self, base: str, copy: tuple[int, ...] = ()) -> str:
@@ -270,6 +279,25 @@ class Names:
             known = mark(safe(base).rstrip("_"), copy)
         return "d_" + base_of(known).rstrip("_"), copy_of(known)
 
+    def _layer_outputs(self) -> None:
+        """What a layer returns into an expression: `a1` for dense1 of `a`, else `y`."""
+        joint = self.plan.joint
+        before = joint.before or joint
+        roots: list[Node] = []
+        for mode in (before.program.training, before.program.evaluation):
+            roots += [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
+        for n in topological(roots):
+            for a in n.args:
+                inside = a.origin.instances
+                if not inside or n.origin.instances[: len(inside)] == inside:
+                    continue
+                made = joint.image.get(a, a)
+                if made.op.family == "leaf" or made in self.of or made.op.name == "const":
+                    continue
+                number = trailing(inside[-1])
+                owner = inside[-2] if len(inside) > 1 else ""
+                self._layers.setdefault(made, f"{owner}{number}" if number and owner else "y")
+
     # ------------------------------------------------------------------ other values
     def proposed(self, n: Node) -> tuple[str, tuple[int, ...]]:
         """What a value would be called: its hint, or what the record says of it."""
@@ -281,9 +309,29 @@ class Names:
         if hint is not None:
             base, instance = hint
             return (base + str(instance) if instance else base), copy
-        return self._result(n), copy
+        if n in self._layers:
+            return self._layers[n], copy
+        base = self._result(n)
+        inside = n.origin.instances
+        number = trailing(inside[-1]) if inside else ""
+        return (base + number if number and not base[-1].isdigit() else base), copy
+
+    def _scaled(self, n: Node) -> str:
+        """`scaled_x` for `x / 8 - 1`: one named value and numbers."""
+        steps = 0
+        while n.op.name in ("add", "sub", "mul", "div") and steps < 4:
+            rest = [a for a in n.args if not self.plan.views.constant(a)]
+            if len(rest) != 1 or n.args[0] is not rest[0]:
+                return ""
+            n, steps = rest[0], steps + 1
+        if not steps or n not in self.of or len(self.of[n]) > 12:
+            return ""
+        return "scaled_" + base_of(self.of[n])
 
     def _result(self, n: Node) -> str:
+        scaled = self._scaled(n)
+        if scaled:
+            return scaled
         if n.op.name in ("add", "sub"):
             m = n  # an affine map stays z
             while m.op.name in ("add", "sub"):

@@ -44,6 +44,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
     order = list(range(len(program.equations)))
     leaves = [i.node for i in program.inputs] + [p.node for p in program.params]
     leaves += [s.node for s in program.states] + list(program.noises)
+    adjoints = set(joint.adjoints.values())
     functions: dict[str, Function] = {}
     shared: set[Node] = set()  # a line in one function is a line in all
 
@@ -56,7 +57,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
     ) -> Function:
         backward = name == "backward"
         made = _Scheduler(
-            views, name, results, at_hand, bound, leaves, options.level
+            views, name, results, at_hand, bound, leaves, options.level, adjoints
         ).run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         shared.update(made.lines)
@@ -199,7 +200,9 @@ class _Scheduler:
         bound: dict[Node, Bound],
         leaves: Sequence[Node],
         level: int,
+        adjoints: set[Node],
     ) -> None:
+        self.adjoints = adjoints if name == "backward" else set()
         self.views = views
         self.level = level
         self.leaves = leaves
@@ -304,6 +307,8 @@ class _Scheduler:
             first = min((place[u] for u in uses.get(n, ())), default=last)
             if n in bound:
                 first = min(first, rank.get(bound[n].equation, last))
+            elif n in self.adjoints:  # the rule that makes it is that of its equation
+                first = min(first, rank.get(n.origin.equation, last))
             elif n not in uses:
                 first = rank.get(n.origin.equation, last)
             place[n] = first

@@ -1,0 +1,188 @@
+"""Run an emitted module and hold it against the reference interpreter.
+
+    module = Emitted(compile_text("input x: [N]; param w = 1; loss = mean((w * x)^2)"))
+    module.agrees()
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradc.compiler import driver
+from gradc.compiler.backend import guard
+from gradc.compiler.backend.readable import emit
+from gradc.compiler.backend.schedule import schedule
+from gradc.compiler.ir.dims import Dim
+from gradc.compiler.ir.program import Joint
+from gradc.compiler.passes import run_passes
+from gradc.compiler.source import Source
+from tests.reference import evaluate
+
+STEP = 1e-30
+
+
+def joint_of(text: str, folder: Path | None = None, **options: Any) -> Joint:
+    """The program with its derivatives, before any pass."""
+    source = Source.from_text("test.net", text)
+    given = driver.Options(folder=folder, **options)
+    return driver.build(source, given, until="grad").value  # type: ignore[no-any-return]
+
+
+def number(dim: Dim, sizes: dict[str, int]) -> int:
+    total = 0
+    for monomial, c in dim.value.terms:
+        for s in monomial:
+            c = c * sizes[s]
+        total = total + c
+    assert int(total) == total
+    return int(total)
+
+
+class Emitted:
+    """A joint program emitted at one level, executed."""
+
+    def __init__(self, joint: Joint, level: int = 1, seed: int = 0) -> None:
+        self.joint = joint
+        self.level = level
+        self.plan = schedule(run_passes(joint, level), driver.Options(level=level))
+        self.text = emit(self.plan, driver.Options(level=level))
+        self.module = self.load(self.text)
+        analytic = driver.Options(level=level, complex=True)
+        self.complex = self.load(emit(self.plan, analytic))
+        rng = np.random.default_rng(seed)
+        program = joint.program
+        self.sizes = {s: 3 + k for k, s in enumerate(program.symbols)}
+        self.params = {
+            p.path: self.draw(rng, p.node.shape, "real") for p in program.params
+        }
+        self.inputs = {}
+        for i in program.inputs:
+            high = number(i.high, self.sizes) if i.high is not None else 3
+            value = self.draw(rng, i.node.shape, i.node.kind, high)
+            self.inputs[i.name] = value
+
+    @staticmethod
+    def load(text: str) -> dict[str, Any]:
+        tree = guard.check(text)
+        module: dict[str, Any] = {}
+        exec(compile(tree, "<emitted>", "exec"), module)
+        return module
+
+    def draw(self, rng: Any, shape: Any, kind: str, high: int = 3) -> Any:
+        sizes = tuple(number(d, self.sizes) for d in shape)
+        match kind:
+            case "int":
+                return rng.integers(0, high, sizes)
+            case "bool":
+                return rng.random(sizes) < 0.5
+        return np.array(rng.normal(0.1, 0.6, sizes))
+
+    # ------------------------------------------------------------------ calls
+    def arguments(self, name: str, params: Any, inputs: Any) -> list[Any]:
+        f = self.plan.functions[name]
+        read = set(f.leaves)
+        out = []
+        program = self.joint.program
+        if any(p.node in read for p in program.params) or (
+            name == "forward" and program.params
+        ):
+            out.append(params)
+        out += [inputs[i.name] for i in program.inputs if i.node in read]
+        return out
+
+    def call(
+        self, name: str, params: Any = None, inputs: Any = None, module: Any = None
+    ) -> Any:
+        params = self.params if params is None else params
+        inputs = self.inputs if inputs is None else inputs
+        module = self.module if module is None else module
+        return module[name](*self.arguments(name, params, inputs))
+
+    def leaves(self) -> dict[Any, Any]:
+        program = self.joint.program
+        table = {p.node: self.params[p.path] for p in program.params}
+        return table | {i.node: self.inputs[i.name] for i in program.inputs}
+
+    # ------------------------------------------------------------------ checks
+    def agrees(self, tolerance: float = 1e-12) -> None:
+        """Values as the reference has them; gradients as the complex step has them."""
+        program = self.joint.program
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in ("evaluate", "predict"):
+                if name not in self.plan.functions:
+                    continue
+                results = self.call(name)
+                mode = program.evaluation
+                roots = [*mode.losses, *mode.metrics, *mode.outputs]
+                wanted = {r.name or "loss": r.node for r in roots if (r.name or "loss") in results}
+                values = evaluate(list(wanted.values()), self.leaves(), self.sizes)
+                for key, value in zip(wanted, values, strict=True):
+                    assert np.shape(results[key]) == np.shape(value), key
+                    close(results[key], value, tolerance, key)
+            if "backward" in self.plan.functions:
+                self.gradients_agree(tolerance)
+
+    def gradients_agree(self, tolerance: float) -> None:
+        program = self.joint.program
+        total = program.training.total
+        assert total is not None
+        before = {k: v.copy() for k, v in {**self.params, **self.inputs}.items()}
+        loss, saved = self.call("forward")
+        (value,) = evaluate([total.node], self.leaves(), self.sizes)
+        close(loss, value, tolerance, "loss")
+        kept = [np.array(s) for s in saved if isinstance(s, np.ndarray)]
+        gradients = self.module["backward"](saved)
+        again = self.module["backward"](saved)
+        doubled = self.module["backward"](saved, 2.0)
+        for a, b in zip([s for s in saved if isinstance(s, np.ndarray)], kept, strict=True):
+            assert np.array_equal(a, b, equal_nan=True), "a saved value was modified"
+        for k, v in {**self.params, **self.inputs}.items():
+            assert np.array_equal(v, before[k]), f"{k} was modified"
+        assert list(sorted(gradients)) == sorted(self.joint.gradients)
+        rng = np.random.default_rng(1)
+        for path, g in gradients.items():
+            assert np.array_equal(g, again[path], equal_nan=True), path
+            close(doubled[path], 2 * np.asarray(g), 1e-12, path)
+            source = self.params.get(path, self.inputs.get(path))
+            assert np.shape(g) == np.shape(source), (path, np.shape(g))
+            for _ in range(3):
+                at = tuple(rng.integers(0, d) for d in np.shape(source))
+                if any(d == 0 for d in np.shape(source)):
+                    continue
+                params = {k: v.astype(complex) for k, v in self.params.items()}
+                inputs = {
+                    k: v.astype(complex) if v.dtype == float else v
+                    for k, v in self.inputs.items()
+                }
+                (params if path in params else inputs)[path][at] += STEP * 1j
+                stepped, _ = self.call("forward", params, inputs, self.complex)
+                close(np.asarray(g)[at], np.imag(stepped) / STEP, 1e-10, f"{path}{at}")
+
+    def stays_single(self) -> None:
+        """float32 in, float32 out."""
+        def single(table: dict[str, Any]) -> dict[str, Any]:
+            return {
+                k: v.astype(np.float32) if v.dtype == float else v
+                for k, v in table.items()
+            }
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loss, saved = self.call("forward", single(self.params), single(self.inputs))
+            assert np.asarray(loss).dtype == np.float32, "the loss is not float32"
+            for path, g in self.module["backward"](saved).items():
+                assert np.asarray(g).dtype == np.float32, f"{path} is not float32"
+
+
+def close(a: Any, b: Any, tolerance: float, what: str) -> None:
+    a, b = np.asarray(a), np.asarray(b)
+    both = np.isnan(a) & np.isnan(b) if a.dtype != bool and b.dtype != bool else False
+    scale = np.maximum(1, np.abs(b))
+    with np.errstate(invalid="ignore"):
+        good = (np.abs(a * 1 - b * 1) <= tolerance * scale) | (a == b) | both
+    assert np.all(good), f"{what}: {a} against {b}"
