@@ -154,7 +154,11 @@ def unequal_arguments(
     ]
     for text, longer, shorter in ((x, left, right), (y, right, left)):
         extra = len(longer) == len(shorter) + 1 and longer[:-1] == shorter
-        if extra and longer[-1].integer == 1 and text.isidentifier():
+        if (
+            extra
+            and longer[-1].integer == 1
+            and text[-1:].isidentifier() | text.endswith(")")
+        ):
             index = ":, 0" if len(longer) == 2 else "..., 0"
             notes.append(("help", f"drop the extra axis with `{text}[{index}]`"))
     return Diagnostic(

@@ -27,22 +27,34 @@ def _is_name(text: str) -> bool:
     return text.isidentifier()
 
 
+def _is_postfix(text: str) -> bool:
+    """Whether an index may stand right behind it: `x`, `dense(x, 1)`."""
+    return text.isidentifier() or (text[:1].isalpha() and text.endswith((")", "]")))
+
+
 # ---------------------------------------------------------------------- broadcasting
 def broadcast(
-    span: Span, left: Named, right: Named, homes: Mapping[str, int]
+    span: Span,
+    left: Named,
+    right: Named,
+    homes: Mapping[str, int],
+    inputs: Mapping[str, int],
 ) -> Diagnostic:
-    """Two shapes do not meet (rules B1 to B3); `homes`: the lines of the sizes."""
+    """Two shapes do not meet (rules B1 to B3); `homes` and `inputs`: the lines of the
+    sizes, and of the operands that are inputs."""
     large, small = (left, right) if len(left[1]) >= len(right[1]) else (right, left)
     return Diagnostic(
         "broadcast",
         span,
         "shapes do not line up",
         label=_both(left, right),
-        notes=tuple(_broadcast_notes(large, small, homes)),
+        notes=tuple(_broadcast_notes(large, small, homes, inputs)),
     )
 
 
-def _broadcast_notes(large: Named, small: Named, homes: Mapping[str, int]) -> Notes:
+def _broadcast_notes(
+    large: Named, small: Named, homes: Mapping[str, int], inputs: Mapping[str, int]
+) -> Notes:
     (big, a), (little, b) = large, small
     numpy = _numpy(a, b)
     notes: Notes = []
@@ -64,17 +76,22 @@ def _broadcast_notes(large: Named, small: Named, homes: Mapping[str, int]) -> No
                 )
             )
     help_ = _broadcast_help(big, a, little, b)
-    notes.append(
-        ("help", help_)
-        if help_
-        else ("rule", "the smaller shape must be the tail of the larger")
-    )
+    differing = [i for i in range(len(a)) if len(a) == len(b) and a[i] != b[i]]
+    if not help_ and little in inputs and len(differing) == 1:
+        i = differing[0]
+        if a[i].symbols() and b[i].symbols():
+            fitted = show((*b[:i], a[i], *b[i + 1 :]))
+            help_ = f"did you mean `input {little}: {fitted}` on line {inputs[little]}?"
+    rule = "the smaller shape must be the tail of the larger"
+    if len(a) == len(b):
+        rule = "sizes are equal, or one of them is a stretch axis"
+    notes.append(("help", help_) if help_ else ("rule", rule))
     return notes
 
 
 def _broadcast_help(big: str, a: Shape, little: str, b: Shape) -> str:
     def at(name: str, index: str) -> str:
-        return f"`{name}[{index}]`" if _is_name(name) else f"`(…)[{index}]`"
+        return f"`{name}[{index}]`" if _is_postfix(name) else f"`(…)[{index}]`"
 
     if len(a) == len(b) + 1 and a[-1].integer == 1 and a[:-1] == b:
         return f"drop the extra axis with {at(big, '..., 0' if len(a) > 2 else ':, 0')}"
@@ -85,10 +102,11 @@ def _broadcast_help(big: str, a: Shape, little: str, b: Shape) -> str:
         for name, x, y in ((big, a, b), (little, b, a)):
             if x and x[-1].integer == 1 and x[:-1] == y[:-1] and not x[-1].stretch:
                 index = ", ".join(":" * (len(x) - 1))
+                first, second = (f"{index}, 0", f"{index}, *") if index else ("0", "*")
+                dropped = at(name, first)[:-1]
                 return (
                     "an axis of size 1 does not stretch: drop it and add a stretch "
-                    f"axis with {at(name, index + ', 0' if index else '0')}"
-                    f"`[{index}{', ' if index else ''}*]`, or make it with `keep = true`"
+                    f"axis with {dropped}[{second}]`, or make it with `keep = true`"
                 )
         if len(a) >= 2 and a[-1] == b[-2] and a[-2] == b[-1]:
             return f"transpose one side: `{little}'`" if _is_name(little) else ""
@@ -303,7 +321,10 @@ def compare_kinds(
         notes = [("rule", "true and false are equal or not; neither is less")]
     elif "bool" not in kinds:
         notes.append(
-            ("help", "a real is equal to a whole number by luck; say what is meant")
+            (
+                "help",
+                "a class is `argmax(…)`; near a whole number is `abs(a - b) < 0.5`",
+            )
         )
     return Diagnostic(
         "compare-kinds",
@@ -390,7 +411,7 @@ def list_of_numbers(span: Span, what: str) -> Diagnostic:
         "list-of-numbers",
         span,
         "a list is made of numbers",
-        label=f"{what} is in it",
+        label="" if what == "a value" else f"{what} is in it",
         notes=(
             ("help", "tensors are put together by `stack(a, b)` and `concat(a, b)`"),
         ),
@@ -402,9 +423,9 @@ def division_by_zero(span: Span, text: str) -> Diagnostic:
     return Diagnostic("division-by-zero", span, f"`{text}` is divided by 0")
 
 
-def number_too_large(span: Span) -> Diagnostic:
+def power_too_large(span: Span) -> Diagnostic:
     return Diagnostic(
-        "number-too-large",
+        "overflow",
         span,
         "this number is too large to be computed",
         notes=(("rule", "numbers are finite: below 1.8e308"),),
@@ -454,7 +475,8 @@ def not_dividing(
     text = f"cannot split {size.value} into {parts.value} equal parts"
     if number is not None and count is not None and number > 0:
         fitting = [k for k in range(2, 65) if number % k == 0 and k != number]
-        near = sorted(sorted(fitting, key=lambda k: (abs(k - count), k))[:4])
+        below = sum(1 for k in fitting if k < count)
+        near = fitting[max(0, below - 1) :][:4]
         divisible = (
             f"{number} is divisible by {', '.join(map(str, near))}" if near else ""
         )
@@ -507,10 +529,9 @@ def open_type(span: Span) -> Diagnostic:
     )
 
 
-def type_kind(span: Span, name: str, declared: str, kind: str) -> Diagnostic:
-    help_ = f"write `{name}: {kind}…`"
-    if kind == "real":
-        help_ = f"drop the `{declared}`"
+def type_kind(span: Span, name: str, declared: str, kind: str, text: str) -> Diagnostic:
+    shape = text[text.index("[") :] if "[" in text else ""
+    help_ = f"write `{name}: {'' if kind == 'real' and shape else kind}{shape}`"
     return Diagnostic(
         "type-kind",
         span,
@@ -798,7 +819,8 @@ def einsum_operands(span: Span, pattern: str, named: int, given: int) -> Diagnos
     return Diagnostic(
         "einsum-operands",
         span,
-        f'the pattern "{pattern}" is for {named} arguments, {given} are given',
+        f'the pattern "{pattern}" names the axes of {named}, but {given} '
+        f"{'is' if given == 1 else 'are'} given",
     )
 
 

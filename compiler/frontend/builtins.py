@@ -48,7 +48,8 @@ class Args:
     lo: Lowering
     name: str
     bound: Mapping[str, Passed | list[Passed]]
-    span: Span  # of the whole call
+    span: Span  # of the function's name
+    call: Span  # of the whole call
 
     def has(self, name: str) -> bool:
         return name in self.bound

@@ -279,7 +279,7 @@ def _bind_pack(
         )
     for p, q in zip(packs[name], leading, strict=True):
         if not p.stretch:
-            lo.same(p, q, argument.span)
+            lo.same(p, q, argument.span, f"{function.name}(…)")
 
 
 def _bind_dim(
@@ -339,7 +339,7 @@ def _bind_dim(
                 size,
             )
         )
-    lo.same(wanted, size, argument.span)
+    lo.same(wanted, size, argument.span, f"{function.name}(…)")
 
 
 def _is_set(lo: Lowering, scope: Scope, name: str) -> bool:

@@ -21,15 +21,10 @@ from ..ir.node import Node, Origin
 from ..ir.program import Binding, Check, Constant, Equation, Input, Param, Root
 from ..source import Source, Span
 from . import ast
+from .scan import Limits
 from .scopes import Scope
 from .sizes import as_size, luck, whole_check
 from .values import Builtin, Function, Mistake, Thing, Unknown, Value
-
-MOST_RANK = 8
-MOST_ELEMENTS = 1 << 31
-MOST_NODES = 200_000
-MOST_COPIES = 10_000
-MOST_CALLS = 64  # calls inside calls
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,7 @@ class Made:
     param: Param
     span: Span  # where it is declared
     call: Span  # the user's text that made it
-    owner: int  # id of the declaration
-    home: int  # id of the function that it stands in
+    owner: tuple[int, ...]  # the calls and the declaration that made it, by id
 
 
 @dataclass
@@ -49,6 +43,7 @@ class Shared:
 
     graph: Graph
     reporter: Reporter
+    limits: Limits = field(default_factory=Limits)
     root: object = None  # the module of the program's own file
     std_sources: frozenset[Source] = frozenset()
     inputs: dict[str, Input] = field(default_factory=dict)
@@ -59,13 +54,14 @@ class Shared:
     sizes: dict[str, Span] = field(default_factory=dict)  # where a dim was introduced
     input_shapes: dict[str, Span] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
-    lucky: list[Diagnostic] = field(default_factory=list)
+    lucky: dict[tuple[object, ...], Diagnostic] = field(default_factory=dict)
     functions: dict[tuple[int, str], Function | Builtin | None] = field(
         default_factory=dict
     )
     scopes: dict[int, Scope] = field(default_factory=dict)  # of libraries, by id
     groups: dict[int, int] = field(default_factory=dict)  # repeats of the program
     bodies: dict[int, dict[int, int]] = field(default_factory=dict)
+    calls: int = 0  # inlined so far
 
 
 @dataclass
@@ -83,7 +79,8 @@ class Frame:
     defined: str = ""  # what the equation at hand defines
     behind_return: bool = False
     function: Function | None = None
-    home: int = 0  # id of the function's declaration
+    chain: tuple[int, ...] = ()  # layer calls (by id) since the fn that owns us
+    entered: str = ""  # the function of the standard library that was called
     call: Span | None = None  # the user's call that led into the standard library
     via: Span | None = None  # the call of the program's own block that led here
     depth: int = 0
@@ -142,8 +139,10 @@ class Lowering:
         frame, span = self.frame, diagnostic.span
         if frame.call is None or span is None or not self.in_std(span):
             return diagnostic
-        name = frame.function.name if frame.function else "std"
+        name = frame.entered
         line = span.source.line_text(span.line).partition("#")[0].strip()
+        if line.startswith(("fn ", "layer ")) and ") = " in line:
+            line = line.partition(") = ")[2]
         note = ("", f"in std `{name}`: {line}")
         return replace(diagnostic, span=frame.call, notes=(note, *diagnostic.notes))
 
@@ -258,24 +257,29 @@ class Lowering:
             return self.frame.call
         return span
 
-    def same(self, a: Dim, b: Dim, span: Span) -> None:
+    def same(self, a: Dim, b: Dim, span: Span, text: str = "") -> None:
         """Note that two equal sizes had to be equal: is that luck?"""
         if a.written is not b.written and luck(a, b):
             place = self.place(span)
-            self.shared.lucky.append(program_prose.same_by_luck(place, a, b))
+            if place is not span or not text or "\n" in text or len(text) > 40:
+                text = place.text
+            key = (place.source.name, place.line, *sorted((str(a), str(b))))
+            said = program_prose.same_by_luck(place, text, a, b)
+            self.shared.lucky.setdefault(key, said)
 
     def sized(self, shape: Shape, span: Span, text: str) -> Shape:
         """A new shape, if it is within the limits."""
-        if len(shape) > MOST_RANK:
+        limits = self.shared.limits
+        if len(shape) > limits.axes:
             raise Mistake(
-                program_prose.too_many_axes(span, text, len(shape), MOST_RANK)
+                program_prose.too_many_axes(span, text, len(shape), limits.axes)
             )
-        elements = 1
+        count = 1
         for d in shape:
-            elements *= max(1, d.integer or 1)
-        if elements > MOST_ELEMENTS:
+            count *= max(1, d.integer or 1)
+        if count > limits.elements:
             raise Mistake(
-                program_prose.too_many_elements(span, text, shape, MOST_ELEMENTS)
+                program_prose.too_many_elements(span, text, shape, limits.elements)
             )
         return shape
 

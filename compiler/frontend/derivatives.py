@@ -63,9 +63,8 @@ def _check_rows(args: Args, y: Value, x: Value, top: Node, base: Node) -> None:
     if structure.state != "rows" or structure.axis != 0:
         by = structure.by
         span = by.origin.span if by is not None else None
+        name = by.op.name if by is not None else ""
+        if span is not None and span.text.isidentifier():
+            name = span.text  # the call that made it
         line = span.line if span is not None else 0
-        raise Mistake(
-            prose.grad_mixes_rows(
-                args.span, y_text, x_text, by.op.name if by is not None else "", line
-            )
-        )
+        raise Mistake(prose.grad_mixes_rows(args.call, y_text, x_text, name, line))

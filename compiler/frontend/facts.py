@@ -42,7 +42,7 @@ def program(
     roots = [r.node for m in (mode, other) for r in (*m.losses, *m.metrics, *m.outputs)]
     picks = _picks(roots)
     inputs = tuple(_ranged(i, picks) for i in shared.inputs.values())
-    for warning in shared.lucky:
+    for warning in shared.lucky.values():
         shared.reporter.report(warning)
     return Program(
         name=resolved.program.source.name,

@@ -16,9 +16,10 @@ from ..ir.dims import size as elements
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..source import Span
+from .builtins import tensor_of
 from .context import Lowering
 from .operators import as_kind, filled
-from .values import Fill, Mistake, Thing, Unknown, Value, what
+from .values import Fill, Items, Mistake, Thing, Unknown, Value, what
 
 FORBIDDEN = ("input", "param", "state", "seed")
 
@@ -32,6 +33,8 @@ def fill(
             return thing
         case Value():
             return _expression(lo, thing, path, shape, span)
+        case Items():
+            return _expression(lo, tensor_of(lo, thing, span), path, shape, span)
         case Fill():
             return _draw(lo, thing, path, shape)
         case _:

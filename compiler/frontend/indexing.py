@@ -117,7 +117,7 @@ def _build(
             shape.append(part.axis)
         elif not part.drop:
             shape.append(STRETCH if part.axis.stretch else part.stop - part.start)
-    final = tuple(shape)
+    final = lo.sized(tuple(shape), base.span, "the result")
     if node.shape != plain(final):
         node = g.apply("reshape", node, shape=plain(final))
     if gather is not None:

@@ -45,9 +45,6 @@ from . import (
 from .builtins import Args, Silent, tensor_of
 from .calls import Home, Passed
 from .context import (
-    MOST_CALLS,
-    MOST_COPIES,
-    MOST_NODES,
     Frame,
     Lowering,
     Made,
@@ -86,6 +83,8 @@ def lower(resolved: Resolved, options: Any = None) -> Program:
     """Return the checked program, or raise `CompileError`."""
     reporter = resolved.reporter
     shared = Shared(Graph(), reporter)
+    if options is not None:
+        shared.limits = options.limits
     library = standard_library()
     shared.std_sources = frozenset(library.files.values())
     shared.overrides = dict(resolved.overrides)
@@ -98,7 +97,7 @@ def lower(resolved: Resolved, options: Any = None) -> Program:
             reporter.raise_if_errors()
             program = facts.program(resolved, shared, training, evaluation)
     except GraphTooLarge:
-        reporter.fatal(prose.too_many_nodes(None, MOST_NODES))
+        reporter.fatal(prose.too_many_nodes(None, shared.limits.nodes))
     reporter.raise_if_errors()
     return program
 
@@ -125,9 +124,9 @@ def _run(resolved: Resolved, shared: Shared, training: bool) -> Lowering:
     frame.numbers = _numbers(lo, program.statements)
     for statement in program.statements:
         _statement(lo, statement)
-        if len(shared.graph) > MOST_NODES:
+        if len(shared.graph) > shared.limits.nodes:
             reporter = shared.reporter
-            reporter.fatal(prose.too_many_nodes(statement.span, MOST_NODES))
+            reporter.fatal(prose.too_many_nodes(statement.span, shared.limits.nodes))
     return lo
 
 
@@ -177,9 +176,28 @@ def _statement(lo: Lowering, statement: ast.Statement) -> Thing | None:
                 raise InternalError("lower", f"statement {type(statement).__name__}")
     except Mistake as mistake:
         lo.report(mistake.diagnostic)
+        _forget(lo, statement)
     except Silent:
-        pass
+        _forget(lo, statement)
     return None
+
+
+def _forget(lo: Lowering, statement: ast.Statement) -> None:
+    """Let what an erroneous statement defines stand for something unknown."""
+    match statement:
+        case ast.Define():
+            names = [target.name for target in statement.targets]
+        case ast.Leaf():
+            names = list(statement.names)
+        case ast.Output():
+            names = [statement.name]
+        case ast.Root() if statement.name is not None:
+            names = [statement.name]
+        case _:
+            names = []
+    for name in names:
+        scope = lo.scope.continued(name.text) or lo.scope
+        scope.define(name.text, UNKNOWN, name.span.line)
 
 
 def _later(
@@ -306,7 +324,7 @@ def _parameter(
     made = shared.params.get(path)
     call = lo.user_call or name.span
     if made is not None:
-        if made.owner != id(statement) or made.home != frame.home:
+        if made.owner != (*frame.chain, id(statement)):
             lo.report(prose.path_twice(call, path, made.call.line))
             return None
         if made.param.node.shape != shape:
@@ -342,7 +360,7 @@ def _parameter(
         frame.copy,
         lo.equation,
     )
-    shared.params[path] = Made(param, name.span, call, id(statement), frame.home)
+    shared.params[path] = Made(param, name.span, call, (*frame.chain, id(statement)))
     return node
 
 
@@ -492,7 +510,9 @@ def _typed(lo: Lowering, value: Value, type_: ast.Type, name: str, span: Span) -
             value = Value(node, value.shape, value.number, value.dim)
         else:
             raise Mistake(
-                shapes_prose.type_kind(type_.span, name, type_.kind, value.kind)
+                shapes_prose.type_kind(
+                    type_.span, name, type_.kind, value.kind, type_.span.text
+                )
             )
     packs = [i for i, d in enumerate(type_.shape) if isinstance(d, ast.Pack)]
     if packs and not value.shape:
@@ -533,7 +553,7 @@ def _typed(lo: Lowering, value: Value, type_: ast.Type, name: str, span: Span) -
         )
     for d, e in zip(dims, value.shape, strict=True):
         if d is not None:
-            lo.same(d, e, type_.span)
+            lo.same(d, e, type_.span, f"{name}: {type_.span.text}")
     return value
 
 
@@ -632,19 +652,21 @@ def _repeat(lo: Lowering, statement: ast.Repeat) -> Thing | None:
     if isinstance(count_thing, Value) and count_thing.dim is not None:
         count = count_thing.dim.integer
     if count is None or count < 0:
-        shown = (
-            count_thing.text() if isinstance(count_thing, Value) else what(count_thing)
-        )
-        if isinstance(count_thing, Value) and count_thing.known:
-            shown = str(count_thing.number if count is None else count)
-            if count_thing.number is None:
-                shown = str(count_thing.dim)
+        shown = what(count_thing)
+        if isinstance(count_thing, Value):
+            shown = count_thing.text()
+            if count_thing.number is not None:
+                shown = str(count_thing.number)
+            elif count_thing.dim is not None:
+                shown = "a size that the data bind"
         raise Mistake(
             prose.repeat_count(statement.count.span, statement.count.span.text, shown)
         )
-    if lo.copies * count > MOST_COPIES:
+    if lo.copies * count > lo.shared.limits.copies:
         raise Mistake(
-            prose.too_many_copies(statement.count.span, lo.copies * count, MOST_COPIES)
+            prose.too_many_copies(
+                statement.count.span, lo.copies * count, lo.shared.limits.copies
+            )
         )
     defined = paths.defined_in(statement.body)
     bases = {name: frame.counted.get(name, 0) for name in defined}
@@ -686,9 +708,9 @@ def _repeat(lo: Lowering, statement: ast.Repeat) -> Thing | None:
                 numbers = _numbers(lo, statement.body)
             inner.numbers = numbers
             given = _block(lo, statement.body)
-        if len(lo.graph) > MOST_NODES:
+        if len(lo.graph) > lo.shared.limits.nodes:
             lo.shared.reporter.fatal(
-                prose.too_many_nodes(lo.place(statement.span), MOST_NODES)
+                prose.too_many_nodes(lo.place(statement.span), lo.shared.limits.nodes)
             )
         if given is not None or lo.shared.reporter.is_full:
             break
@@ -874,6 +896,8 @@ def _lookup(lo: Lowering, name: ast.Name) -> Thing:
     function = find_function(lo, text)
     if function is not None:
         return function
+    if lo.shared.reporter.has_errors:
+        raise Silent  # what would have defined it is erroneous
     raise InternalError("lower", f"the name {text} was not resolved")
 
 
@@ -961,7 +985,7 @@ def _primitive(
     written: Sequence[ast.Arg],
 ) -> Thing:
     bound = calls.bind_primitive(primitive, passed, name.span)
-    args = Args(lo, primitive.name, bound, name.span)
+    args = Args(lo, primitive.name, bound, name.span, span)
     if primitive.group == "fill":
         return _fill(args, primitive, span)
     if primitive.name == "params":
@@ -1012,8 +1036,15 @@ def invoke(
 ) -> Thing:
     """Inline a call of a fn or layer."""
     outer = lo.frame
-    if outer.depth >= MOST_CALLS:
-        raise Mistake(calls_prose.calls_too_deep(call, function.name, MOST_CALLS))
+    if outer.depth >= lo.shared.limits.calls:
+        raise Mistake(
+            calls_prose.calls_too_deep(call, function.name, lo.shared.limits.calls)
+        )
+    lo.shared.calls += 1  # calls in calls grow as 2^n; each takes as long as four nodes
+    if max(4 * lo.shared.calls, len(lo.graph)) > lo.shared.limits.nodes:
+        lo.shared.reporter.fatal(
+            prose.too_many_nodes(lo.place(call), lo.shared.limits.nodes)
+        )
     bound = calls.bind_formals(function, passed, call)
     if any(isinstance(p.thing, Unknown) for p in passed):
         raise Silent
@@ -1041,7 +1072,8 @@ def invoke(
         via=outer.via or (None if function.std else call),
         depth=outer.depth + 1,
         top=False,
-        home=id(function.decl),
+        chain=(*outer.chain, site) if function.is_layer else (id(function.decl),),
+        entered=outer.entered or (function.name if function.std else ""),
     )
     homes: dict[str, Home] = {}
     packs: dict[str, Shape] = {}

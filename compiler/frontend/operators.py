@@ -86,18 +86,18 @@ def number_kind(lo: Lowering, symbol: str, a: Given, b: Given, span: Span) -> Ki
 def common_shape(lo: Lowering, a: Given, b: Given, symbol: str, span: Span) -> Shape:
     """The shape in which two values meet; raises `Mistake` where there is none."""
     x, y = a.value.shape, b.value.shape
-    if x == y or not y or not x:
-        if x and y:
-            for p, q in zip(x, y, strict=True):
-                lo.same(p, q, span)
+    if not x or not y:
         return x or y
-    shape = broadcast(x, y)
-    if isinstance(shape, Mismatch):
-        raise Mistake(mismatch(lo, a, b, symbol, span, shape.reason))
+    shape = x
+    if x != y:
+        met = broadcast(x, y)
+        if isinstance(met, Mismatch):
+            raise Mistake(mismatch(lo, a, b, symbol, span, met.reason))
+        shape = lo.sized(met, span, "the result")
     for p, q in zip(reversed(x), reversed(y), strict=False):
-        if not p.stretch and not q.stretch:
-            lo.same(p, q, span)
-    return lo.sized(shape, span, "this")
+        if p.written is not q.written and not p.stretch and not q.stretch:
+            lo.same(p, q, span, a.span.to(b.span).text)
+    return shape
 
 
 def mismatch(
@@ -116,6 +116,11 @@ def mismatch(
             small.value.rank,
             large.value.rank,
         )
+    inputs = {
+        v.span.text: lo.shared.input_shapes[v.span.text].line
+        for v in (a, b)
+        if v.span.text in lo.shared.input_shapes
+    }
     homes = {
         s: lo.shared.sizes[s].line
         for v in (a.value, b.value)
@@ -123,7 +128,9 @@ def mismatch(
         for s in d.symbols()
         if s in lo.shared.sizes
     }
-    return prose.broadcast(span, (left, a.value.shape), (right, b.value.shape), homes)
+    return prose.broadcast(
+        span, (left, a.value.shape), (right, b.value.shape), homes, inputs
+    )
 
 
 def fit(lo: Lowering, node: Node, shape: Shape) -> Node:
@@ -160,7 +167,7 @@ def arithmetic(lo: Lowering, symbol: str, a: Given, b: Given, span: Span) -> Val
                 prose.division_by_zero(span, a.text("the left side"))
             ) from None
         except OverflowError:
-            raise Mistake(prose.number_too_large(span)) from None
+            raise Mistake(prose.power_too_large(span)) from None
         node = lo.graph.apply(OPS[symbol], x.node, y.node)
         return Value(node, (), number, dim)
     return elementwise(lo, OPS[symbol], kind, shape, x, y)
@@ -177,7 +184,7 @@ def power(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
             try:
                 number, dim = sizes.fold("^", x, y)
             except OverflowError:
-                raise Mistake(prose.number_too_large(span)) from None
+                raise Mistake(prose.power_too_large(span)) from None
         node = lo.graph.apply("pow", base, exponent=y.number)
         return Value(node, x.shape, number, dim)
     shape = common_shape(lo, a, b, "^", span)
@@ -325,8 +332,8 @@ def matmul(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
     if not _one_size(inner_left, inner_right):
         raise Mistake(_matmul_mistake(lo, a, b, span, inner_left, inner_right))
     if not inner_left.stretch and not inner_right.stretch:
-        lo.same(inner_left, inner_right, span)
-    if x.rank == 1 and y.rank > 2:
+        lo.same(inner_left, inner_right, span, a.span.to(b.span).text)
+    if y.rank > 2 and x.shape[:-2] != y.shape[:-2]:
         raise Mistake(
             prose.matmul_leading(
                 span,
@@ -336,23 +343,6 @@ def matmul(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
         )
     lead = x.shape[:-2] if x.rank > 1 else ()
     if y.rank > 2:
-        if x.rank == 2:
-            lead = y.shape[:-2]
-            raise Mistake(
-                prose.matmul_leading(
-                    span,
-                    (a.text("the left side"), x.shape),
-                    (b.text("the right side"), y.shape),
-                )
-            )
-        if x.shape[:-2] != y.shape[:-2]:
-            raise Mistake(
-                prose.matmul_leading(
-                    span,
-                    (a.text("the left side"), x.shape),
-                    (b.text("the right side"), y.shape),
-                )
-            )
         for p, q in zip(x.shape[:-2], y.shape[:-2], strict=True):
             lo.same(p, q, span)
     kind: Kind = "real"

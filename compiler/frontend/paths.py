@@ -22,12 +22,15 @@ LayerName = Callable[
 def numbers(block: Iterable[ast.Statement], layer: LayerName) -> dict[int, int]:
     """The number of every call (by `id`) of a layer that is written more than once."""
     calls: dict[tuple[str, str], list[int]] = {}
+    layers: dict[str, str | None] = {}
     for statement in block:
-        defined = defined_name(statement)
         for expr in expressions(statement):
             for name, key in calls_of(expr):
-                own = layer(name)
+                if name not in layers:
+                    layers[name] = layer(name)
+                own = layers[name]
                 if own is not None:
+                    defined = defined_name(statement)
                     calls.setdefault((defined, own), []).append(key)
     return {
         key: k
@@ -63,10 +66,16 @@ def expressions(statement: ast.Statement) -> Iterator[ast.Expr]:
             yield from statement.values
 
 
-def calls_of(expr: ast.Expr) -> Iterator[tuple[str, int]]:
+def calls_of(expr: ast.Node) -> Iterator[tuple[str, int]]:
     """The calls in an expression, by name and id of the AST node, as they are evaluated:
     arguments before the call."""
     match expr:
+        case ast.Name() | ast.Number():
+            return
+        case ast.Chain():
+            for operand in expr.operands:
+                if not isinstance(operand, ast.Name | ast.Number):
+                    yield from calls_of(operand)
         case ast.Call():
             for arg in expr.args:
                 yield from calls_of(arg.value)
@@ -79,15 +88,7 @@ def calls_of(expr: ast.Expr) -> Iterator[tuple[str, int]]:
                 yield stage.name.text, id(stage)
         case _:
             for child in ast.children(expr):
-                yield from _below(child)
-
-
-def _below(node: ast.Node) -> Iterator[tuple[str, int]]:
-    if isinstance(node, ast.Expr):
-        yield from calls_of(node)
-    else:
-        for child in ast.children(node):
-            yield from _below(child)
+                yield from calls_of(child)
 
 
 def defined_in(block: Iterable[ast.Statement]) -> list[str]:

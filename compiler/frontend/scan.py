@@ -38,6 +38,11 @@ class Limits:
     nesting: int = 64
     name_length: int = 64
     number_length: int = 64
+    nodes: int = 200_000  # of the DAG, once repeats are unrolled
+    copies: int = 10_000  # of a repeat, and of those inside it together
+    calls: int = 64  # inside calls
+    axes: int = 8
+    elements: int = 1 << 31  # of one tensor
 
 
 KEYWORDS: dict[str, str] = {

@@ -74,7 +74,7 @@ class Value:
         """The shape (with the kind, if it is not real), as the messages show it."""
         kind = "" if self.kind == "real" else self.kind
         if not self.shape:
-            return f"{kind} scalar".strip()
+            return {"": "a number", "int": "an int", "bool": "a bool"}[kind]
         return kind + show(self.shape, described=True)
 
 
