@@ -135,7 +135,9 @@ def _explain(error: Exception, words: list[str], terminal: Terminal) -> Exit:
         case CompileError():
             return _rejected(error, terminal)
         case RuntimeFault():
-            terminal.failure(error.message, "", [("", note) for note in error.notes])
+            terminal.failure(
+                error.message, "", [("more", note) for note in error.notes]
+            )
             return Exit(error.exit_code)
         case MemoryError():
             terminal.failure(
@@ -149,8 +151,12 @@ def _explain(error: Exception, words: list[str], terminal: Terminal) -> Exit:
     return _internal(error, words, terminal)
 
 
+LIMITS = {"file-too-large", "files-too-large", "too-many-nodes"}
+"""Diagnostics without a place in the text that are the program's doing all the same."""
+
+
 def _rejected(error: object, terminal: Terminal) -> Exit:
-    """A program with mistakes: 3; a `--set` or flag that does not fit it: 2."""
+    """A program with mistakes, or past a limit: 3; a `--set` that does not fit it: 2."""
     from gradc.compiler.errors import CompileError
 
     assert isinstance(error, CompileError)
