@@ -12,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -170,7 +171,7 @@ def gradc(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, in another folder."""
     return subprocess.run(
-        [sys.executable, "-m", "gradc.cli", *arguments],
+        [Path(sysconfig.get_path("scripts")) / "gradc", *arguments],
         cwd=cwd,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": hash_seed},
         capture_output=True,
