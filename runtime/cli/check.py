@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from ..gradcheck import CheckResult, ParameterError
 
 SUMMARY = "compare the emitted gradients with differences"
+LATER = ("-O2", "--exact", "--against")
 
 
 def parser() -> Parser:
     """The flags of `gradc check`."""
     made = Parser(
-        "check", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1]
+        "check",
+        __doc__.splitlines()[0],
+        examples=__doc__.split("\n\n", 1)[1],
+        later=LATER,
     )
     made.add_argument("file", metavar="FILE", help="a .net file, or - for stdin")
     made.add_argument(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +24,10 @@ _NUMBER = re.compile(r"-\.?\d")
 class Parser(argparse.ArgumentParser):
     """One verb's flags. A mistake raises `UsageError`; nothing is abbreviated."""
 
-    def __init__(self, verb: str, summary: str, examples: str = "") -> None:
+    def __init__(
+        self, verb: str, summary: str, examples: str = "", later: Sequence[str] = ()
+    ) -> None:
+        """`later` are the flags that a later version will know."""
         super().__init__(
             prog=f"gradc {verb}",
             description=summary,
@@ -32,6 +35,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.later = frozenset(later)
 
     def error(self, message: str) -> NoReturn:
         """What argparse found, as a `UsageError`."""
@@ -62,17 +66,25 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse_unknown_flags(self, argv: Sequence[str]) -> None:
         """Before argparse complains about what is missing, say which flag does not exist."""
-        known = self._option_string_actions
         for word in argv:
+            known: Collection[str] = self._option_string_actions
             if word == "--":
                 return
             if not word.startswith("-") or word == "-" or _NUMBER.match(word):
                 continue
             flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+            if word in self.later:
+                flag = word  # -O2, where -O1 is known
+                known = set(known) - {word[:2]}
             if flag in known:
                 continue
             if not word.startswith("--") and len(word) > 2:
                 flag = word  # -epochs is one mistake, not a flag -e
+            if flag in self.later:
+                raise UsageError(
+                    "later-flag",
+                    f"{self.prog} {flag} comes with a later version of gradc",
+                )
             raise UsageError(
                 "unknown-flag",
                 f"{self.prog} has no flag `{flag}`",

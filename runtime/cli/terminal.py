@@ -81,10 +81,16 @@ class Terminal:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
     def failure(self, message: str, id: str, notes: Sequence[tuple[str, str]]) -> None:
-        """An error without a place in a program, in the form of the compiler's."""
+        """An error without a place in a program, in the form of the compiler's.
+
+        A note of kind "more" stands below the message as it is.
+        """
         head = self.paint(f"error[{id}]" if id else "error", RED)
         lines = [f"{head}: {self.paint(message, BOLD)}"]
         for kind, text in notes:
+            if kind == "more":
+                lines.append(f"  {text}")
+                continue
             prefix = f"{self.paint(kind, GREEN)}: " if kind else ""
             lines.append(f"  = {prefix}{text}")
         write_error("\n".join(lines))

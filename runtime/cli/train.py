@@ -34,12 +34,26 @@ if TYPE_CHECKING:
     from ..trainer import Result, Trainer
 
 SUMMARY = "compile a .net and train it on data"
+LATER = (
+    "-O2",
+    "--resume",
+    "--init-from",
+    "--time-limit",
+    "--workers",
+    "--shards",
+    "--checkpoint-every",
+    "--keep",
+    "--dry-run",
+)
 
 
 def parser() -> Parser:
     """The flags of `gradc train`."""
     made = Parser(
-        "train", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1]
+        "train",
+        __doc__.splitlines()[0],
+        examples=__doc__.split("\n\n", 1)[1],
+        later=LATER,
     )
     made.add_argument("file", metavar="FILE", help="a .net file, or - for stdin")
     made.add_argument(

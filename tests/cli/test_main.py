@@ -61,6 +61,17 @@ def test_version(gradc: Any) -> None:
         (["compile", "a.net", "--emit", "tree"], "invalid choice: 'tree'", ""),
         (["compile", "a.net", "--set", "hidden"], "not of the form NAME=VALUE", ""),
         (["compile", "a.net", "--color", "blue"], "invalid choice: 'blue'", ""),
+        (
+            ["compile", "a.net", "-O2"],
+            "gradc compile -O2 comes with a later version",
+            "",
+        ),
+        (["compile", "-e", "x^2"], "gradc compile -e comes with a later version", ""),
+        (
+            ["train", "a.net", "--resume=latest"],
+            "--resume comes with a later version",
+            "",
+        ),
         (["compile", "missing.net"], "there is no file `missing.net`", ""),
     ],
 )
@@ -112,7 +123,7 @@ def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             DataError("wine.csv:3: empty", "say what"),
             4,
-            "wine.csv:3: empty\n  = say what",
+            "wine.csv:3: empty\n  say what",
         ),
         (CheckpointError("damaged"), 5, "damaged"),
         (NonFiniteError("loss became inf at step 12"), 6, "loss became inf"),

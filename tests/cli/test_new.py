@@ -125,9 +125,7 @@ def test_a_header_cannot_write_code_or_lines_of_the_program(
     done = gradc("new", "t", "--csv", "t.csv")
     assert done.code == 0
     text = (tmp_path / "t.net").read_text()
-    assert (
-        "a?param W = 0, b?" in text and "\nparam" not in text and "\u202e" not in text
-    )
+    assert "aparam W = 0, b?" in text and "\nparam" not in text and "\u202e" not in text
 
 
 # --------------------------------------------------------------------------- programs
