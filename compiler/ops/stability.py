@@ -234,6 +234,9 @@ def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
         return _apply("expm1", a.args[0])
     if number(a) == -1 and b.op.name == "exp":
         return _apply("expm1", b.args[0])
+    for one, rest in ((a, b), (b, a)):  # 1 + -y is 1 - y, where that matters
+        if number(one) == 1 and rest.op.name == "neg":
+            return sub(graph, (one, rest.args[0]), {})
     return None
 
 
