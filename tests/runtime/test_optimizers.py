@@ -33,6 +33,7 @@ def test_golden(case: str) -> None:
         np.testing.assert_allclose(run(case), golden[case], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("case", CASES)
 def test_torch(case: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
