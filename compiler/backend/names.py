@@ -16,7 +16,6 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Binding, Param
 from .plan import Plan
@@ -101,10 +100,8 @@ class Names:
         self.hints = plan.program.graph.hints
         self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
         self._primal: dict[Node, Node] = {}
-        self._layers: dict[Node, str] = {}
         self._user_names()
         self._adjoint_table()
-        self._layer_outputs()
 
     # ------------------------------------------------------------------ allocation
     def take(self, base: str, copy: tuple[int, ...] = ()) -> str:
@@ -141,6 +138,10 @@ class Names:
         bindings = list(program.training.bindings)
         if program.evaluation is not program.training:
             bindings += program.evaluation.bindings
+        for mode in (program.training, program.evaluation):
+            total = mode.total
+            if total is not None:  # `loss = fit + decay`, which nobody wrote
+                bindings.append(Binding(total.equation, total.name, total.node))
         self._bindings([b for b in bindings if b.node not in self.of])
 
     def _parameters(self, params: list[Param]) -> None:
@@ -279,25 +280,6 @@ class Names:
             known = mark(safe(base).rstrip("_"), copy)
         return "d_" + base_of(known).rstrip("_"), copy_of(known)
 
-    def _layer_outputs(self) -> None:
-        """What a layer returns into an expression: `a1` for dense1 of `a`, else `y`."""
-        joint = self.plan.joint
-        before = joint.before or joint
-        roots: list[Node] = []
-        for mode in (before.program.training, before.program.evaluation):
-            roots += [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
-        for n in topological(roots):
-            for a in n.args:
-                inside = a.origin.instances
-                if not inside or n.origin.instances[: len(inside)] == inside:
-                    continue
-                made = joint.image.get(a, a)
-                if made.op.family == "leaf" or made in self.of or made.op.name == "const":
-                    continue
-                number = trailing(inside[-1])
-                owner = inside[-2] if len(inside) > 1 else ""
-                self._layers.setdefault(made, f"{owner}{number}" if number and owner else "y")
-
     # ------------------------------------------------------------------ other values
     def proposed(self, n: Node) -> tuple[str, tuple[int, ...]]:
         """What a value would be called: its hint, or what the record says of it."""
@@ -309,8 +291,6 @@ class Names:
         if hint is not None:
             base, instance = hint
             return (base + str(instance) if instance else base), copy
-        if n in self._layers:
-            return self._layers[n], copy
         base = self._result(n)
         inside = n.origin.instances
         number = trailing(inside[-1]) if inside else ""

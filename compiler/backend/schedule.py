@@ -100,6 +100,9 @@ def _primal(mode: Mode) -> dict[Node, Bound]:
     for b in mode.bindings:
         if b.node.op.family != "leaf":
             bound.setdefault(b.node, Bound(b.equation, b.name, b.copy))
+    total = mode.total
+    if total is not None and total.node.op.family != "leaf" and total.equation >= 0:
+        bound.setdefault(total.node, Bound(total.equation, total.name))
     return bound
 
 

@@ -62,9 +62,11 @@ class Writer:
         self.views = plan.views
         self.complex = complex
         self.backward = f.name == "backward"
+        self.lines = set(f.lines)  # grows where a line has to be split
         self.out = Expressions(
             scope, plan.views, f, self.name, self.like, complex=complex
         )
+        self.out.lines = self.lines
         self.owned: set[Node] = set()
         self.order: dict[Node, int] = {}
         self.last_read: dict[Node, int] = {}
@@ -278,7 +280,7 @@ class Writer:
         hints = self.names.hints
         lengths = {p: len(self.out.value(p).expr.text) for p in parts}
         part = max(parts, key=lambda p: (p in hints, lengths[p], -p.serial))
-        self.f.lines.add(part)
+        self.lines.add(part)
         self.order[part] = self.order[n]
         self.last_read[part] = self.order[n]
         self._line(part, into)
@@ -292,7 +294,7 @@ class Writer:
         stack = list(source.args)
         while stack:
             m = stack.pop()
-            if m in self.f.lines or m in self.f.at_hand or m.op.family == "leaf":
+            if m in self.lines or m in self.f.at_hand or m.op.family == "leaf":
                 continue
             if m.op.name in ATOMS or self.views.trivial(m):
                 continue

@@ -115,7 +115,7 @@ def drops_axes(n: Node) -> bool:
 
 def reduced(n: Node) -> tuple[int, ...]:
     """The axes that a reduction keeps as ones; () for any other op."""
-    if n.op.name not in REDUCTIONS:
+    if n.op.name not in REDUCTIONS and not n.attrs.get("keep"):
         return ()
     axes = n.attrs.get("axes")
     if axes is None:

@@ -1106,6 +1106,10 @@ def invoke(
     lo.graph.origin, lo.equation = origin, equation
     if result is None:
         raise InternalError("lower", f"{function.name} returns nothing")
+    if function.is_layer and isinstance(result, Value):
+        # `a = x |> dense(30) |> dense(10)`: what the first returns will be called a1
+        owner = outer.plain_component()
+        lo.graph.hint(result.node, owner[-1] if owner and number else "y", number)
     return result
 
 
