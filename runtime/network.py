@@ -33,6 +33,8 @@ from .streams import stream
 if TYPE_CHECKING:
     from .data import Transforms
 
+SIGNATURE_VERSION = 1
+
 Array = NDArray[Any]
 Vector = NDArray[Any]
 Step = Callable[[Sequence[Array]], float]
@@ -87,6 +89,11 @@ class Network:
         tree: ast.Module | None = None,
     ) -> None:
         """Execute `source` (or `tree`, which a guard has parsed from it and admitted)."""
+        if signature.get("version") != SIGNATURE_VERSION:
+            raise ValueError(
+                f"the signature has version {signature.get('version')!r}; "
+                f"this runtime reads {SIGNATURE_VERSION}"
+            )
         self.source = source
         self.signature = signature
         self.name: str = signature["name"]

@@ -245,10 +245,7 @@ class Trainer:
         where = first_nonfinite(network, self._theta, arrays)
         if where:
             notes.append(f"first value that is not finite: {where}")
-        if self.run is not None and np.isfinite(self._theta).all():
-            path = self._save(self._theta, self.step, ("LATEST",))
-            if path:
-                notes.append(f"last good checkpoint: {path}")
+        notes += self._rescued()
         lr = self.optimizer.arguments["lr"]
         hint = f"--set train.optimizer.lr={lr / 10:g}"
         if self.settings.clip_norm is None:
@@ -258,11 +255,24 @@ class Trainer:
             f"{what} at step {self.step + 1:,}", *notes, f"try: {hint}"
         )
 
+    def _rescued(self) -> list[str]:
+        """Save the last weights that are good, and say where."""
+        if self.run is None:
+            return []
+        path = None
+        if np.isfinite(self._theta).all():
+            path = self._save(self._theta, self.step, ("LATEST",))
+        if self._best is not None:
+            best = self._save(self._best[1], self._best[2].step, ("BEST",))
+            path = path or best
+        return [f"last good checkpoint: {path}"] if path else []
+
     def _end_epoch(self, number: int, total: float, weight: int, begin: float) -> None:
         held_out = self.data.held_out
         if not np.isfinite(self._theta).all():
             raise NonFiniteError(
                 f"the weights became infinite or NaN at step {self.step:,}",
+                *self._rescued(),
                 f"try: --set train.optimizer.lr={self.optimizer.arguments['lr'] / 10:g}",
             )
         found = figures(self.network, self._theta, held_out)

@@ -125,7 +125,7 @@ def missing_rows(raw: Raw) -> Rows:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def refuse_missing(raws: Iterable[Raw]) -> None:
+def refuse_missing(raws: Iterable[Raw], advice: str = "") -> None:
     """`DataError` where a cell is missing and nobody said what to do about it."""
     for raw in raws:
         rows = missing_rows(raw)
@@ -140,7 +140,7 @@ def refuse_missing(raws: Iterable[Raw]) -> None:
             raise DataError(
                 f"{raw.place(row, cell)}: {what}{_more(cells)}",
                 *_others(raw, cells),
-                f"say what to do:  --set train.missing={ways}",
+                advice or f"say what to do:  --set train.missing={ways}",
             )
 
 

@@ -181,6 +181,9 @@ def _keep(work: _Work, raws: Mapping[str, Raw]) -> tuple[dict[str, Rows], int]:
     settings = work.settings
     if settings.missing == "error":
         refuse_missing(raws.values())
+    elif settings.missing == "drop" and work.purpose == "predict":
+        # One line of output a row: a row that vanished would shift all that follow.
+        refuse_missing(raws.values(), "there is no prediction for it: fill it in")
     elif settings.missing == "mean":
         refuse_missing(raw for raw in raws.values() if raw.entry["kind"] != "real")
     kept: dict[str, Rows] = {}

@@ -329,6 +329,17 @@ def test_missing_drop(tmp_path: Path) -> None:
     assert lines == ["f.csv: something is missing in every row, so that none is left"]
 
 
+def test_no_row_is_dropped_from_a_prediction(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text(GAPS)
+    sig = copy.deepcopy(LOGISTIC)
+    sig["train"] = {
+        "missing": "drop",
+        "data": [[None, {"path": "f.csv", "entry": None}]],
+    }
+    with pytest.raises(DataError, match="there is no prediction for it: fill it in"):
+        load(sig, Settings.of(sig), tmp_path, "predict")
+
+
 def test_missing_mean(tmp_path: Path) -> None:
     data = read(tmp_path, LOGISTIC, GAPS, missing="mean")
     x, y = data.train.arrays(XY)

@@ -162,6 +162,13 @@ def test_two_networks_of_one_name_keep_their_texts() -> None:
     assert first.filename != second.filename
 
 
+def test_a_signature_of_another_version_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="signature has version 2; this runtime reads 1"
+    ):
+        Network("", signature(version=2))
+
+
 def test_a_program_without_loss_or_parameters_predicts() -> None:
     text = "import numpy as np\n\n\ndef predict(x):\n    return {'y': np.exp(x)}\n"
     inputs = [{"name": "x", "kind": "real", "shape": [], "line": 1, "range": None}]

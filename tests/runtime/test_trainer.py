@@ -382,6 +382,23 @@ def test_a_loss_that_runs_away_stops(tmp_path: Path) -> None:
     assert np.isfinite(run.weights("last").theta(network)).all()
 
 
+def test_weights_that_run_away_leave_the_best(tmp_path: Path) -> None:
+    """The update overflows, not the gradient: the best weights so far are saved."""
+    network, data, settings = prepare(tmp_path, epochs=3, batch=[[None, 90]], **ADAM)
+    run = RunFolder.create(tmp_path / "runs", network, "", settings, tmp_path)
+
+    class Saboteur(Silence):
+        def epoch(self, epoch: Epoch) -> None:
+            trainer.optimizer.arguments["lr"] = 1e39
+
+    trainer = Trainer(network, data, settings, run, Saboteur())
+    with pytest.raises(
+        NonFiniteError, match=r"the weights became infinite or NaN at step 2"
+    ):
+        trainer.train()
+    assert run.weights("best").state["step"] == 1
+
+
 @pytest.mark.parametrize("value", ["np.inf", "np.nan"])
 def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, value: str) -> None:
     text = source("logistic").replace("d_b = d_z.sum()", f"d_b = d_z.sum() + {value}")
