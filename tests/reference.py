@@ -42,13 +42,16 @@ def evaluate(
     roots = list(roots)
     values: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
-        for n in topological(roots):
-            if n in leaves:
+        given = {k for k in leaves if isinstance(k, Node)}
+        for n in topological(roots, stop=given):
+            if n in given:
                 values[n] = np.asarray(leaves[n])
             elif n.attrs.get("name") in leaves and n.op.name != "const":
                 values[n] = np.asarray(leaves[n.attrs["name"]])
             else:
                 values[n] = _node(n, [values[a] for a in n.args], sizes or {})
+            if n.op.family == "tuple":  # a loop: what it reads, for its projections
+                continue
             shape = tuple(dim_value(d, sizes or {}) for d in n.shape)
             assert np.shape(values[n]) == shape, (n, np.shape(values[n]), shape)
     return [values[r] for r in roots]
@@ -66,9 +69,46 @@ def directional(
 
 
 def _node(n: Node, args: list[Array], sizes: Sizes) -> Array:
+    if n.op.name == "loop":
+        return args
+    if n.op.name in ("last", "each", "total"):
+        return _projection(n, sizes, args[0])
     if n.op.name in ELEMENTWISE:
         return ELEMENTWISE[n.op.name](*args)
     return SHAPED[n.op.name](n, sizes, *args)
+
+
+def _projection(n: Node, sizes: Sizes, args: list[Array]) -> Array:
+    """Run the loop below a projection, step by step."""
+    loop = n.args[0]
+    steps = dim_value(loop.attrs["steps"], sizes)
+    slices = loop.attrs["carries"] + loop.attrs["sequences"]
+    carries, sequences = list(args[: loop.attrs["carries"]]), args[:slices]
+    sequences, captures = sequences[loop.attrs["carries"] :], args[slices:]
+    wanted = [] if n.op.name == "last" else [n.attrs["value"]]
+    collected: dict[int, Array] = {}
+    for t in reversed(range(steps)) if loop.attrs["reverse"] else range(steps):
+        step = {
+            "carry": carries,
+            "slice": [s[t] for s in sequences],
+            "capture": captures,
+        }
+        roots = [*loop.attrs["body"], *wanted]
+        leaves = {
+            f: step[f.attrs["role"]][f.attrs["index"]]
+            for f in topological(roots)
+            if f.op.name == "formal"
+        }
+        *carries, collected[t] = [*evaluate(roots, leaves, sizes), None][
+            : len(carries) + 1
+        ]
+    if n.op.name == "last":
+        return carries[n.attrs["index"]]
+    shape = tuple(dim_value(d, sizes) for d in n.shape)
+    values = [collected[t] for t in range(steps)]
+    if n.op.name == "total":
+        return sum(values) if values else np.zeros(shape)
+    return np.stack(values) if values else np.zeros(shape)
 
 
 # ---------------------------------------------------------------------- elementwise

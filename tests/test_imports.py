@@ -101,12 +101,14 @@ def stage(name: str) -> str:
 
 FORBIDDEN_AMONG_STAGES = {
     "ir": {"ops", "frontend", "autodiff", "passes", "backend"},
-    "ops": {"frontend", "autodiff", "passes", "backend"},
+    # The derivative of a loop is that of its body: ops/loop.py runs the same sweep on it.
+    "ops": {"frontend", "passes", "backend"},
     "autodiff": {"frontend", "passes", "backend"},
     "passes": {"frontend", "autodiff", "backend"},
     "backend": {"frontend", "autodiff", "passes"},
     "frontend": {"passes", "backend"},
-    "errors": {"frontend", "ir", "ops", "autodiff", "passes", "backend"},
+    # Messages show sizes, so they may read ir/dims.py.
+    "errors": {"frontend", "ops", "autodiff", "passes", "backend"},
     "source": {"errors", "frontend", "ir", "ops", "autodiff", "passes", "backend"},
 }
 

@@ -62,8 +62,11 @@ def reverse(
             shares = node.op.vjp(g, node, *node.args, **node.attrs)
             touched = _add(sweep, node.args, shares, reached)
         for argument in touched:
-            total = sweep.adjoints[argument]
-            sweep.partials.append((node.origin.equation, argument, total))
+            if argument.op.family != "tuple":
+                total = sweep.adjoints[argument]
+                sweep.partials.append((node.origin.equation, argument, total))
+        if node.op.family == "tuple":  # a loop has cotangents, which are no array
+            del sweep.adjoints[node]
     return sweep
 
 

@@ -17,6 +17,7 @@ from . import (
     indexing,
     layout,
     leaves,
+    loop,
     reduction,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "indexing",
     "layout",
     "leaves",
+    "loop",
     "reduction",
 ]

@@ -57,6 +57,10 @@ def masked(condition: Node, value: Node, kept: bool = True) -> Node:
 # ------------------------------------------------------------------------------ rules
 def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     a, b = args
+    if a.op.name == "cotangents":  # of one loop: tuples are added entry by entry
+        from .loop import merged
+
+        return merged(a, b)
     if is_zero(a) or number(a) == 0:
         return b
     if is_zero(b) or number(b) == 0:
