@@ -84,7 +84,8 @@ def admits_minus_infinity(x: Node) -> bool:
             if n.attrs["value"] in (math.inf, NEGATIVE_INFINITY):
                 return True
         elif n.is_a("log"):
-            return True
+            if not n.args[0].is_a("size"):
+                return True
         elif n.is_a("input"):
             if direct:
                 return True

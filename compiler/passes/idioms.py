@@ -217,11 +217,13 @@ def _fills(rw: Rewriter, n: Node) -> bool:
 
 
 def _on(rw: Rewriter, base: Node, n: Node, minus: bool) -> Node | None:
-    """`base` with the pieces of `n` added, if it is an array that nobody else reads.
+    """`base` with the pieces of `n` added, if it is an array that may be written over.
 
     A partial sum of an adjoint is one too: `np.add.at(d_E, text, d_h)`.
     """
     alone = rw.free(base) or (base in rw.adjoint_of and base not in rw.shared)
+    # `p.copy()` with ones taken off costs less than an array of ones and zeros
+    alone = alone or n.is_a("one_hot", "put")
     if base.kind != "real" or not alone or base.op.view or base.op.family == "leaf":
         return None
     if n.is_a("one_hot"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..ir.dims import ONE, Dim, Shape, size
 from ..ir.node import Node
+from .expand import admits_minus_infinity
 from .patterns import Rewriter, Rule, is_number, negated, rule, scalar_under
 from .products import scaled, split
 
@@ -359,6 +360,26 @@ def sum_into_product(rw: Rewriter, n: Node) -> Node | None:
 
 
 # --------------------------------------------------------------------------- layout
+@rule("softmax", "logsumexp", safety="~")
+def softmax_of_broadcast(rw: Rewriter, n: Node) -> Node | None:
+    """Of what repeats itself: along the axes it is 1/n, across them it is done once."""
+    x, axes = n.args[0], n.attrs["axes"]
+    if not (x.is_a("broadcast") and rw.unbound(x)):
+        return None
+    small, filled = x.args[0], filled_axes(x)
+    if not filled & set(axes):
+        lead = len(x.shape) - len(small.shape)
+        inner = tuple(a - lead for a in axes)
+        return rw.broadcast(rw.make(n.op.name, small, axes=inner), n.shape)
+    if not set(axes) <= filled or admits_minus_infinity(small):
+        return None
+    count = rw.graph.size(size([x.shape[a] for a in axes]))
+    if n.is_a("softmax"):
+        return rw.broadcast(rw.make("div", 1, count), n.shape)
+    level = rw.broadcast(small, n.shape)
+    return rw.make("add", level, rw.broadcast(rw.make("log", count), n.shape))
+
+
 @rule("transpose", "reshape", "slice", "broadcast", safety="=")
 def layout_of_layout(rw: Rewriter, n: Node) -> Node | None:
     """`transpose(broadcast(s))` of a scalar -> `broadcast(s)`."""
@@ -492,6 +513,7 @@ def repeated_work(rw: Rewriter, n: Node) -> Node | None:
 
 RULES: tuple[Rule, ...] = (
     layout_of_layout,
+    softmax_of_broadcast,
     sign_comes_out,
     scalar_comes_out,
     sum_of_sum,

@@ -290,6 +290,15 @@ CASES: dict[str, list[Build]] = {
         ),
     ],
     "layout_of_layout": [],
+    "softmax_of_broadcast": [
+        lambda g: apply("softmax", g.graph.broadcast(g("r", T), (N, T)), axes=(1,)),
+        lambda g: apply(
+            "softmax", g.graph.broadcast(apply("sin", g("r", T)), (N, T)), axes=(0,)
+        ),
+        lambda g: apply(
+            "logsumexp", g.graph.broadcast(apply("sin", g("r", T)), (N, T)), axes=(0,)
+        ),
+    ],
     "slice_of_concat": [
         lambda g: apply(
             "slice",
