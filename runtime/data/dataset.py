@@ -21,21 +21,12 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..sizes import Signature, bind, check, row_dim, row_dims, show_type, symbols, value
-from .cells import (
-    Transforms,
-    check_range,
-    convert,
-    fit,
-    is_classes,
-    missing_rows,
-    refuse_kinds,
-    refuse_missing,
-    rows_of,
-)
+from .cells import is_classes, missing_rows, refuse_kinds, refuse_missing
 from .reading import Raw, Reading, Text, read
 from .sources import File, Sources, Value
 from .tables import Part, RowSource, Table, split
 from .text import Windows, cut, encode, starts, vocabulary
+from .transforms import Transforms, check_range, convert, fit, rows_of
 
 if TYPE_CHECKING:
     from ..settings import Settings

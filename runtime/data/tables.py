@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..streams import stream
-from .cells import Held, Lazy
 from .text import Windows
+from .transforms import Held, Lazy
 
 Array = NDArray[Any]
 RowSource = Held | Lazy | Windows
