@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from lark import Transformer
-
 from ..errors import syntax
 from ..errors.form import Diagnostic
 from ..source import Span
@@ -93,7 +91,7 @@ class _Spanned(tuple[Any, ...]):
         return spanned
 
 
-class Build(Transformer[Any, Any]):
+class Build:
     """One method a rule; stateless, so that one instance serves all parses."""
 
     # ------------------------------------------------------------------- statements

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..errors import names
-from ..errors.form import Diagnostic, Reporter, did_you_mean
+from ..errors.form import CompileError, Diagnostic, Reporter, did_you_mean
 from ..source import Span
 from . import ast
 from .constants import NotConstant, evaluate, parse_override
@@ -180,7 +180,12 @@ class Check:
         source = loader.read(use, path)
         if source is None:
             return None
-        program = parse(source, loader.limits, self.reporter)
+        try:
+            program = parse(source, loader.limits)
+        except CompileError as error:
+            for diagnostic in error.diagnostics:
+                self.reporter.report(diagnostic)
+            return None
         module = Module(source.name, source, program, path)
         loader.modules[path] = module
         loader.chain.append((path, source.name))
@@ -429,8 +434,11 @@ class Check:
                     self._size(dim, introduce)
                 case _:
                     assert isinstance(dim, ast.Expr)
+                    called = [
+                        node.name for node in ast.walk(dim) if isinstance(node, ast.Call)
+                    ]
                     for node in ast.walk(dim):
-                        if isinstance(node, ast.Name):
+                        if isinstance(node, ast.Name) and node not in called:
                             self._size(node, introduce)
 
     def _size(self, name: ast.Name, introduce: bool) -> None:

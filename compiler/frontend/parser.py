@@ -1,8 +1,8 @@
 """Tokens to AST, and every syntax error to a diagnostic.
 
 In comes a `Source`, out comes an `ast.Program`, or a `CompileError` with up to ten
-diagnostics. The LALR tables are lark's, made once per process from `net.lark`; they are fed
-the tokens of `scan.py` one by one and call `build.py`. At an error `diagnose.py` finds out
+diagnostics. The LALR tables are those that lark makes of `net.lark` (`tables.py`); they are
+fed the tokens of `scan.py` one by one and call `build.py`. At an error `diagnose.py` finds out
 which mistake it is; then the broken statement is taken off the parser's stack and parsing
 goes on with the next one, so that one mistake hides no other.
 
@@ -15,15 +15,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import cache
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
-
-from lark import Lark, Tree
-from lark.lexer import Lexer, LexerState
-from lark.parsers.lalr_analysis import Shift
 
 from ..errors import syntax
 from ..errors.form import Reporter
@@ -32,35 +27,19 @@ from . import ast
 from .build import Build, Refused
 from .diagnose import Failure, diagnose
 from .scan import STATEMENT_WORDS, UNFINISHED, Limits, Scan, Word, scan_source
+from .tables import tables
 
-__all__ = ["Limits", "grammar", "parse", "parse_scan"]
+__all__ = ["Limits", "parse", "parse_scan"]
 
 
-# How lark names the lists of statements and settings that it is collecting.
+class Items(list[Any]):
+    """The statements, settings or operands that a rule like `(stmt ";"?)*` has collected."""
+
+    rule: str
+
+
+# The rules whose lists hold whole statements or settings, by lark's names for them.
 _LISTS = ("__start", "__block", "__train")
-
-
-class _NoLexer(Lexer):
-    """Lark need not make a lexer of the terminals: `scan.py` is the lexer."""
-
-    def __init__(self, lexer_conf: Any) -> None: ...
-
-    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Any]:
-        yield from ()
-
-
-@cache
-def grammar() -> Lark:
-    """Return the parser of `net.lark`, made at the first call (about 0.1 s)."""
-    text = Path(__file__).with_name("net.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        parser="lalr",
-        lexer=_NoLexer,
-        transformer=Build(),
-        keep_all_tokens=True,
-        maybe_placeholders=False,
-    )
 
 
 def parse(
@@ -69,19 +48,27 @@ def parse(
     """Return the AST of a text; raise `CompileError` if it has syntax errors."""
     limits = limits or Limits()
     reporter = reporter or Reporter()
-    scan = scan_source(source, limits, reporter)
-    return parse_scan(scan, reporter)
+    with _uncollected():
+        scan = scan_source(source, limits, reporter)
+        return parse_scan(scan, reporter)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: a tree holds none, and looking for some takes half
+    of the time that a long program needs."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def parse_scan(scan: Scan, reporter: Reporter) -> ast.Program:
     """Return the AST of a text that is scanned already."""
-    collecting = gc.isenabled()
-    gc.disable()  # a tree holds no cycles; looking for some takes half of the time
-    try:
-        statements = _Run(scan, reporter).parse()
-    finally:
-        if collecting:
-            gc.enable()
+    statements = _Run(scan, reporter).parse()
     if not reporter.has_errors:
         _check_separators(statements, scan.source, reporter)
     reporter.errors.sort(key=lambda error: error.span.start if error.span else -1)
@@ -93,42 +80,30 @@ def parse_scan(scan: Scan, reporter: Reporter) -> ast.Program:
     return ast.Program(scan.source, statements, head, span=span)
 
 
-Action = int | tuple[int, Callable[[list[Any]], Any] | None, str]
+_BUILD: dict[str, Callable[[list[Any]], Any]] = {
+    name: getattr(Build(), name) for name in dir(Build) if not name.startswith("_")
+}
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """The LALR tables: for each state, by terminal or rule, what to do.
+def _flat(children: list[Any], inline: tuple[int, ...]) -> list[Any]:
+    """The children of a rule, with what its lists hold in place of the lists."""
+    if inline == (0,) and isinstance(children[0], Items):
+        # A list that grows: in place, so that long programs take no squares.
+        children[0].extend(children[1:])
+        return children[0]
+    flat: list[Any] = []
+    for i, child in enumerate(children):
+        if i in inline:
+            flat.extend(child)
+        else:
+            flat.append(child)
+    return flat
 
-    An int is the state to go to; a tuple is a reduction: how many values, what to call
-    with them (None: nothing, a rule that only passes its one value on), and the rule.
-    """
 
-    actions: list[dict[str, Action]]
-    first: int
-    last: int
-
-
-@cache
-def _tables() -> _Tables:
-    """Return lark's tables in the form that `_Run` reads.
-
-    Lark's own loop looks rules up by value and calls something for each of the twelve
-    levels of precedence; a parse is twice as fast without.
-    """
-    conf = grammar().parse_interactive().parser_state.parse_conf
-    count = max(conf.states) + 1
-    actions: list[dict[str, Action]] = [{} for _ in range(count)]
-    for state, entries in conf.states.items():
-        for symbol, (action, arg) in entries.items():
-            if action is Shift:
-                actions[state][str(symbol)] = arg
-                continue
-            size = len(arg.expansion)
-            passes = size == 1 and arg.options.expand1 and arg.alias is None
-            callback = None if passes else conf.callbacks[arg]
-            actions[state][str(symbol)] = (size, callback, str(arg.origin.name))
-    return _Tables(actions, conf.start_state, conf.end_state)
+def _collect(rule: str, children: list[Any]) -> Items:
+    items = children if isinstance(children, Items) else Items(children)
+    items.rule = rule
+    return items
 
 
 class _Failed(Exception):
@@ -141,8 +116,8 @@ class _Run:
     def __init__(self, scan: Scan, reporter: Reporter) -> None:
         self.scan = scan
         self.reporter = reporter
-        self.tables = _tables()
-        self.states = [self.tables.first]
+        self.tables = tables()
+        self.states = [0]
         self.values: list[Any] = []
 
     def parse(self) -> tuple[ast.Statement, ...]:
@@ -166,7 +141,7 @@ class _Run:
         kind = tokens[i].type if i < count else "$END"
         while True:
             action = actions[states[-1]].get(kind)
-            if action.__class__ is int:
+            if isinstance(action, int):
                 states.append(action)
                 values.append(tokens[i])
                 i += 1
@@ -175,12 +150,15 @@ class _Run:
             self._at = i
             if action is None:
                 raise _Failed
-            size, callback, rule = action  # type: ignore[misc]
-            if callback is None:
+            rule, size, inline, single, callback = action
+            if size == 1 and single:
                 states[-1] = actions[states[-2]][rule]  # type: ignore[assignment]
                 continue
+            children = values[-size:] if size else []
+            if inline:
+                children = _flat(children, inline)
             # Called before the stack is cut, which a refusal must find whole.
-            value = callback(values[-size:] if size else [])
+            value = _BUILD[callback](children) if callback else _collect(rule, children)
             if size:
                 del values[-size:]
                 del states[-size:]
@@ -261,7 +239,7 @@ def _statement_bottom(stack: list[Any]) -> int:
     """The height of the parser's stack below the statement that it was reading."""
     for height in range(len(stack), 0, -1):
         match stack[height - 1]:
-            case Tree(data=str(rule)) if rule.startswith(_LISTS):
+            case Items(rule=rule) if rule.startswith(_LISTS):
                 return height
             case Word(type="LBRACE" | "SEMICOLON"):
                 return height

@@ -43,7 +43,7 @@ SECONDS = 10.0
 
 def attempt(text: str) -> bool:
     """Run the front end; whether the text was accepted. Anything else is a failure."""
-    started = time.monotonic()
+    started = time.process_time()
     accepted = False
     try:
         source = Source.from_text("fuzz.net", text)
@@ -61,7 +61,7 @@ def attempt(text: str) -> bool:
                 span is None or 0 <= span.start <= span.end <= len(span.source.text) + 1
             )
         assert "\x1b" not in str(error) and "\x00" not in str(error)
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     return accepted
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lark import Lark
 
-import gradc.compiler.frontend.parser as parser
 from gradc.compiler.errors.form import Reporter
+from gradc.compiler.frontend import tables
 from gradc.compiler.frontend.scan import KEYWORDS, Limits, scan_source
 from gradc.compiler.source import Source
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.net"))
-GRAMMAR = Path(parser.__file__).with_name("net.lark").read_text(encoding="utf-8")
+GRAMMAR = tables.GRAMMAR.read_text(encoding="utf-8")
 
 
 def test_strict() -> None:
@@ -40,3 +41,21 @@ def test_scanner_reads_the_grammars_terminals(path: Path) -> None:
     scan = scan_source(Source.from_text("a.net", text), Limits(), Reporter())
     found = [(t.type, t.text, t.span.start, t.line) for t in scan.tokens]
     assert found == expected
+
+
+def test_kept_tables_are_those_of_the_grammar(
+    golden: Callable[[Path, str], None],
+) -> None:
+    golden(tables.TABLES, tables.text())
+
+
+def test_edited_grammar_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = tables.tables()
+    stale = tmp_path / "net.json"
+    stale.write_text('{"grammar": "of another"}', encoding="utf-8")
+    monkeypatch.setattr(tables, "TABLES", stale)
+    assert tables.tables.__wrapped__() == kept
+    monkeypatch.setattr(tables, "TABLES", tmp_path / "none.json")
+    assert tables.tables.__wrapped__() == kept
