@@ -351,6 +351,36 @@ def _slice_on(n: Node, sizes: Sizes, base: Array, x: Array) -> Array:
     return _signed(n, base, placed)
 
 
+def _offsets(n: Node, counts: tuple[int, ...]) -> Any:
+    """For each place in a window, the index of the elements that stand there."""
+    a = n.attrs
+    for offset in np.ndindex(*a["sizes"]):
+        place: list[slice] = [slice(None)] * (
+            len(n.args[0].shape) if n.is_a("windows") else len(n.shape)
+        )
+        for axis, stride, dilation, o in zip(
+            a["axes"], a["strides"], a["dilations"], offset, strict=True
+        ):
+            first = o * dilation
+            place[axis] = slice(first, first + stride * (counts[axis] - 1) + 1, stride)
+        yield offset, tuple(place)
+
+
+def _windows(n: Node, sizes: Sizes, x: Array) -> Array:
+    shape = tuple(dim_value(d, sizes) for d in n.shape)
+    out = np.zeros(shape, x.dtype)
+    for offset, place in _offsets(n, shape):
+        out[(..., *offset)] = x[place]
+    return out
+
+
+def _fold(n: Node, sizes: Sizes, g: Array) -> Array:
+    out = np.zeros(tuple(dim_value(d, sizes) for d in n.shape), g.dtype)
+    for offset, place in _offsets(n, g.shape):
+        out[place] += g[(..., *offset)]
+    return out
+
+
 SHAPED: dict[str, Callable[..., Array]] = {
     "const": _const,
     "size": lambda n, sizes: (
@@ -381,6 +411,8 @@ SHAPED: dict[str, Callable[..., Array]] = {
     "slice": lambda n, sizes, x: x[_index(n, sizes)],
     "unslice": _unslice,
     "concat": lambda n, sizes, *xs: np.concatenate(xs, axis=n.attrs["axis"]),
+    "windows": _windows,
+    "fold": _fold,
     "take": lambda n, sizes, x, i: np.take(x, i, axis=n.attrs["axis"]),
     "scatter_add": _scatter_add,
     "pick": _pick,

@@ -43,7 +43,8 @@ NP_FUNCTIONS = frozenset("""
     take take_along_axis tan tanh tensordot tile trace transpose tril triu true_divide
     trunc vdot where zeros zeros_like
     add.accumulate add.at add.reduce add.reduceat maximum.accumulate maximum.reduce
-    minimum.accumulate minimum.reduce multiply.accumulate multiply.reduce linalg.qr
+    minimum.accumulate minimum.reduce multiply.accumulate multiply.reduce linalg.cholesky
+    linalg.qr linalg.solve lib.stride_tricks.sliding_window_view
     """.split())
 
 NP_CONSTANTS = frozenset({"e", "euler_gamma", "inf", "nan", "newaxis", "pi"})

@@ -5,6 +5,7 @@ Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
     elementwise   exp, tanh, maximum, where …       contraction   einsum2
     reduction     sum, max, logsumexp, softmax …    layout        reshape, slice, concat …
     indexing      take, pick, one_hot …             leaves        input, param, const …
+    window        windows, fold                 loop          the run-time loop
     derived       functions made of ops: mean, prod, norm2 …
     zeros, stability: the rules that every constructor obeys
 """
@@ -19,6 +20,7 @@ from . import (
     leaves,
     loop,
     reduction,
+    window,
 )
 
 __all__ = [
@@ -31,4 +33,5 @@ __all__ = [
     "leaves",
     "loop",
     "reduction",
+    "window",
 ]
