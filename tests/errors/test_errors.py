@@ -12,16 +12,13 @@ import inspect
 import pkgutil
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 import gradc.compiler.errors
+from gradc.compiler.driver import Options, compile_source
 from gradc.compiler.errors import CompileError, Diagnostic, render
-from gradc.compiler.frontend.parser import parse
-from gradc.compiler.frontend.resolve import resolve
-from gradc.compiler.frontend.scan import Limits
 from gradc.compiler.source import Source
 
 HERE = Path(__file__).parent
@@ -42,49 +39,33 @@ ELSEWHERE = {
 }
 
 
-@dataclass(frozen=True)
-class Given:
-    """The options of a case."""
-
-    overrides: dict[str, str] = field(default_factory=dict)
-    include_dirs: tuple[Path, ...] = ()
-    folder: Path | None = HERE
-    limits: Limits = field(default_factory=Limits)
-
-
-def options(text: str) -> Given:
+def options(text: str) -> Options:
+    """What the first line of a case asks for."""
     first = text.split("\n", 1)[0]
     words = shlex.split(first[7:]) if first.startswith("# args:") else []
     overrides: dict[str, str] = {}
     folders: list[Path] = []
+    wrt: tuple[str, ...] = ()
     for word, value in zip(words[::2], words[1::2], strict=True):
         if word == "-I":
             folders.append(HERE / value)
+        elif word == "--wrt":
+            wrt = tuple(value.split(","))
         else:
             assert word == "--set", word
             name, _, given = value.partition("=")
             overrides[name] = given
-    return Given(overrides, tuple(folders))
-
-
-def lower_stage() -> Callable[..., object] | None:
-    """Lowering, once it is there; without it names are the last thing checked."""
-    try:
-        return importlib.import_module("gradc.compiler.frontend.lower").lower  # type: ignore[no-any-return]
-    except (ImportError, AttributeError):
-        return None
+    return Options(
+        overrides=overrides, include_dirs=tuple(folders), folder=HERE, wrt=wrt
+    )
 
 
 def diagnostics(name: str) -> tuple[tuple[Diagnostic, ...], int]:
     """What the compiler has to say of a case, and how many errors it kept to itself."""
     text = (HERE / f"{name}.net").read_bytes().decode("utf-8")
-    given = options(text)
+    source = Source.from_text(f"{name}.net", text)
     try:
-        resolved = resolve(parse(Source.from_text(f"{name}.net", text)), given)
-        lower = lower_stage()
-        if lower is not None:
-            lower(resolved, given)
-        return resolved.warnings, 0
+        return compile_source(source, options(text)).warnings, 0
     except CompileError as error:
         return error.diagnostics, error.more
 
