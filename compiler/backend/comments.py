@@ -247,7 +247,7 @@ class Commentary:
         assert self.forward is not None
         assert self.backward is not None
         lines = self.backward.lines | self.backward.at_hand
-        theirs = self.forward.bound
+        theirs, joined = self.forward.bound, self.backward.joined
         own = self.operands
 
         def named(n: Node) -> str | None:
@@ -260,7 +260,7 @@ class Commentary:
                 return None
             if own.get(n, equation) < equation:
                 return self.names.of[now]
-            if now not in lines:
+            if now not in lines or now in joined:
                 return None
             bound = theirs.get(now)
             if bound is not None and bound.equation != equation:

@@ -61,6 +61,8 @@ class Function:
     lines: set[Node] = field(default_factory=set)
     chains: dict[Node, Node] = field(default_factory=dict)
     """First part of a long sum -> the sum: both have one name, the second is a `+=`."""
+    joined: dict[Node, Node] = field(default_factory=dict)
+    """A value -> the later one that is made of it in place: it has that one's name here."""
     computed: list[Node] = field(default_factory=list)  # all of it, arguments first
 
 

@@ -70,23 +70,20 @@ class Writer:
         self.owned: set[Node] = set()
         self.order: dict[Node, int] = {}
         self.last_read: dict[Node, int] = {}
-        self.joined: dict[Node, Node] = {}  # a value -> the later one whose name it has
+        self.joined = f.joined
+        self.joined.clear()
         self.current: dict[str, Node] = {}  # a name -> the value that it holds
         self.copied: set[Node] = set()  # bases that are copied before they are changed
         self.like_used = False
 
     # ------------------------------------------------------------------ names
     def name(self, n: Node) -> str:
+        while n in self.joined:
+            n = self.joined[n]
         known = self.names.of.get(n)
         return known if known is not None else self._give(n)
 
     def _give(self, n: Node) -> str:
-        end = n
-        while end in self.joined:
-            end = self.joined[end]
-        if end is not n:
-            given = self.names.of[n] = self.name(end)
-            return given
         bound = self.f.bound.get(n)
         if bound is not None and bound.primal is not None:
             base, copy = self.names.adjoint_base(bound.primal)
@@ -185,8 +182,7 @@ class Writer:
                 and a.shape == n.shape
                 and a.kind == n.kind
                 and self.last_read.get(a, FOREVER) <= self.order[n]
-                and self.names.of.get(a) is not None
-                and self.name(n) == self.names.of[a]
+                and self.name(n) == self.name(a)
                 and (not self.complex or statement_only(n))
                 and self.out.dtypes.get(a, REAL) != WEAK
             ):
@@ -277,15 +273,28 @@ class Writer:
         parts = self._parts(n)
         if not parts:
             return True
-        hints = self.names.hints
-        lengths = {p: len(self.out.value(p).expr.text) for p in parts}
-        part = max(parts, key=lambda p: (p in hints, lengths[p], -p.serial))
+        part = self._worth(parts, visible_length(text))
         self.lines.add(part)
         self.order[part] = self.order[n]
         self.last_read[part] = self.order[n]
         self._line(part, into)
         self._line(n, into)
         return False
+
+    def _worth(self, parts: list[Node], length: int) -> Node:
+        """The part whose own line and the rest are most alike in length, hinted first."""
+        tree = list(parts)
+        for p in tree:
+            if len(tree) < 40:
+                tree.extend(q for q in self._parts(p) if q not in tree)
+
+        def rank(p: Node) -> tuple[bool, int, int]:
+            own = visible_length(self.out.value(p).expr.text) + 20
+            rest = length - own + 26
+            fits = max(own, rest) + self.indent <= WIDTH and p in self.names.hints
+            return (not fits, max(own, rest), p.serial)
+
+        return min(tree, key=rank)
 
     def _parts(self, n: Node) -> list[Node]:
         """The operations nested into the line of `n`, outermost first."""

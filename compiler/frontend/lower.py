@@ -1109,7 +1109,7 @@ def invoke(
     if function.is_layer and isinstance(result, Value):
         # `a = x |> dense(30) |> dense(10)`: what the first returns will be called a1
         owner = outer.plain_component()
-        lo.graph.hint(result.node, owner[-1] if owner and number else "y", number)
+        lo.graph.hint(result.node, "a" if owner and number else "y", number)
     return result
 
 

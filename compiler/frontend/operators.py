@@ -260,10 +260,7 @@ def _compared_kind(symbol: str, a: Given, b: Given, span: Span) -> Kind:
 def _bool_equal(lo: Lowering, x: Value, y: Value, shape: Shape) -> Value:
     """Two bools are equal where both hold or neither does."""
     a, b = fit(lo, x.node, shape), fit(lo, y.node, shape)
-    g = lo.graph
-    both = g.apply("and", a, b)
-    neither = g.apply("not", g.apply("or", a, b))
-    return value_of(g.apply("or", both, neither), shape)
+    return value_of(lo.graph.apply("eq", a, b), shape)
 
 
 def _decided(symbol: str, x: Value, y: Value) -> bool | None:
