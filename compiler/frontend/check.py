@@ -435,7 +435,9 @@ class Check:
                 case _:
                     assert isinstance(dim, ast.Expr)
                     called = [
-                        node.name for node in ast.walk(dim) if isinstance(node, ast.Call)
+                        node.name
+                        for node in ast.walk(dim)
+                        if isinstance(node, ast.Call)
                     ]
                     for node in ast.walk(dim):
                         if isinstance(node, ast.Name) and node not in called:
