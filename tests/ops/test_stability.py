@@ -187,6 +187,8 @@ def test_numbers(name: str) -> None:
                 )
             except (OverflowError, ZeroDivisionError, ValueError):
                 continue  # 1000 digits do not reach e^-100000 beside 1
+            if math.isinf(want) and abs(point) > 2000:
+                continue  # the same
             got, tangent = evaluate([y, slope], {x: np.float64(point)})
             judge(name, point, float(got), want)
             if point != 0 or "root" not in name:
