@@ -237,7 +237,7 @@ def _classes_of(losses: Iterable[Root], outputs: Iterable[Root]) -> dict[str, st
         node = output.node
         while node.is_a("reshape"):
             node = node.args[0]
-        if not node.is_a("argmax"):
+        if not node.is_a("argmax") or node.attrs["axis"] != len(node.shape) - 1:
             continue
         for n in _same_order(node.args[0]):
             if n in scores:
