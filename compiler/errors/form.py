@@ -86,11 +86,7 @@ class InternalError(Exception):
 
 
 class Reporter:
-    """Collects the diagnostics of a run: in order, none twice, at most ten errors kept.
-
-    `unknown` are things about which an error was said already (a name that is defined
-    nowhere, say): whoever meets one again keeps silent, so that one mistake is one message.
-    """
+    """Collects the diagnostics of a run: in order, none twice, at most ten errors kept."""
 
     def __init__(self) -> None:
         self.errors: list[Diagnostic] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from ..errors import syntax
+from ..errors import syntax, text
 from ..errors.form import Diagnostic
 from ..source import Span
 from . import ast
@@ -69,7 +69,7 @@ def _find(children: Children, kind: str) -> int:
 def _higher(span: Span, *below: ast.Expr) -> int:
     depth = 1 + max((expr.depth for expr in below), default=0)
     if depth > HIGHEST_TREE:
-        raise Refused(syntax.nested_too_deeply(span, HIGHEST_TREE))
+        raise Refused(text.nested_too_deeply(span, HIGHEST_TREE))
     return depth
 
 

@@ -22,7 +22,7 @@ import unicodedata
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from ..errors import syntax
+from ..errors import text as text_prose
 from ..errors.form import Reporter
 from ..source import Source, Span
 
@@ -223,10 +223,10 @@ def scan_source(source: Source, limits: Limits, reporter: Reporter) -> Scan:
     text = source.text
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > limits.file_bytes:
-        reporter.fatal(syntax.file_too_large(source.name, size, limits.file_bytes))
+        reporter.fatal(text_prose.file_too_large(source.name, size, limits.file_bytes))
     for match in _FORBIDDEN.finditer(text):
         reporter.report(
-            syntax.forbidden_character(source.span(match.start(), match.end()))
+            text_prose.forbidden_character(source.span(match.start(), match.end()))
         )
         if reporter.is_full:
             break
@@ -291,14 +291,14 @@ def _check_name(
         char = bad.group()
         place = at + bad.start()
         reporter.report(
-            syntax.foreign_letter(
+            text_prose.foreign_letter(
                 scan.source.span(place, place + 1), word, char, _plain(word)
             )
         )
     elif len(word) > limits.name_length:
-        reporter.report(syntax.name_too_long(span, limits.name_length))
+        reporter.report(text_prose.name_too_long(span, limits.name_length))
     else:
-        reporter.report(syntax.underscore_at_end(span, word.strip("_")))
+        reporter.report(text_prose.underscore_at_end(span, word.strip("_")))
     scan.spoiled.append(at)
 
 
@@ -320,16 +320,18 @@ def _check_number(
     behind = _BEHIND_NUMBER.match(text, end)
     if behind is not None:
         end = behind.end()
-        reporter.report(syntax.bad_number(scan.source.span(start, end)))
+        reporter.report(text_prose.bad_number(scan.source.span(start, end)))
         scan.spoiled.append(start)
         return end
     if end - start > limits.number_length:
         reporter.report(
-            syntax.number_too_long(scan.source.span(start, end), limits.number_length)
+            text_prose.number_too_long(
+                scan.source.span(start, end), limits.number_length
+            )
         )
         scan.spoiled.append(start)
     elif not math.isfinite(float(match.group())):
-        reporter.report(syntax.number_too_large(scan.source.span(start, end)))
+        reporter.report(text_prose.number_too_large(scan.source.span(start, end)))
         scan.spoiled.append(start)
     return end
 
@@ -350,9 +352,11 @@ def _read_unknown(scan: Scan, at: int, line: int, reporter: Reporter) -> int:
         close = text.find('"', at + 1, end)
         if close >= 0:  # a backslash kept it from being a string
             end = close + 1
-            reporter.report(syntax.string_escape(scan.source.span(at, end)))
+            reporter.report(text_prose.string_escape(scan.source.span(at, end)))
         else:
-            reporter.report(syntax.unterminated_string(scan.source.span(at, at + 1)))
+            reporter.report(
+                text_prose.unterminated_string(scan.source.span(at, at + 1))
+            )
         scan.spoiled.append(at)
         tokens.append(Word.at("STRING", text[at:end], at, line, scan.source))
         return end
@@ -362,10 +366,10 @@ def _read_unknown(scan: Scan, at: int, line: int, reporter: Reporter) -> int:
     span = scan.source.span(at, end)
     scan.spoiled.append(at)
     if char.startswith(".") and len(char) > 1:
-        reporter.report(syntax.dotted_name(span, char[1:]))
+        reporter.report(text_prose.dotted_name(span, char[1:]))
         return end
     meant = _MEANT.get(char, "")
-    reporter.report(syntax.unknown_character(span, meant))
+    reporter.report(text_prose.unknown_character(span, meant))
     kind = KEYWORDS.get(meant) or _PUNCTUATION.get(meant)
     if kind is not None:
         tokens.append(Word(kind, meant, line, span))
@@ -386,7 +390,7 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
         if any(start <= place for place in scan.spoiled):
             scan.spoiled.append(start)  # a string that does not end, say, took the `)`
             return
-        reporter.report(syntax.unclosed_bracket(tokens[index].span))
+        reporter.report(text_prose.unclosed_bracket(tokens[index].span))
         scan.spoiled.append(tokens[index].span.start)
 
     for i, token in enumerate(tokens):
@@ -398,7 +402,7 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
         opener[i] = stack[-1] if stack else -1
         if kind in _CLOSERS:
             if len(stack) >= limits.nesting:
-                reporter.fatal(syntax.nested_too_deeply(token.span, limits.nesting))
+                reporter.fatal(text_prose.nested_too_deeply(token.span, limits.nesting))
             stack.append(i)
         elif kind in CLOSING:
             if kind == "RBRACE" and any(tokens[k].type == "LBRACE" for k in stack):
@@ -407,13 +411,15 @@ def _match_brackets(scan: Scan, limits: Limits, reporter: Reporter) -> None:
                 while tokens[stack[-1]].type != "LBRACE":
                     stack.pop()
             if not stack:
-                reporter.report(syntax.stray_bracket(token.span))
+                reporter.report(text_prose.stray_bracket(token.span))
                 scan.spoiled.append(token.span.start)
                 stray.append(i)
                 continue
             first = stack[-1]
             if _CLOSERS[tokens[first].type] != kind:
-                reporter.report(syntax.bracket_mismatch(token.span, tokens[first].span))
+                reporter.report(
+                    text_prose.bracket_mismatch(token.span, tokens[first].span)
+                )
                 scan.spoiled.append(token.span.start)
                 if kind == "RBRACE" or tokens[first].type == "LBRACE":
                     stray.append(i)

@@ -25,12 +25,21 @@ HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in HERE.glob("*.net"))
 
 # The files of prose whose messages have goldens here, all of them.
-THEMES = ("syntax", "names", "settings", "shapes", "calls", "program", "derivatives")
+THEMES = (
+    "text",
+    "syntax",
+    "names",
+    "settings",
+    "shapes",
+    "calls",
+    "program",
+    "derivatives",
+)
 
 # Messages that no file of this folder can bring about, and the test that does.
 ELSEWHERE = {
     "program.too_many_nodes": "lowering/test_program_limits.py",
-    "syntax.file_too_large": "frontend/test_limits.py",
+    "text.file_too_large": "frontend/test_limits.py",
     "names.too_many_files": "frontend/test_includes.py",
     "names.used_too_deeply": "frontend/test_includes.py",
     "names.files_too_large": "frontend/test_includes.py",

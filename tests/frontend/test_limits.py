@@ -17,7 +17,7 @@ def refused(text: str) -> list[str]:
 
 def test_file_too_large() -> None:
     parse(Source.from_text("a.net", "#" * (1 << 20)))
-    assert refused("#" * ((1 << 20) + 1)) == ["file-too-large"]  # syntax.file_too_large
+    assert refused("#" * ((1 << 20) + 1)) == ["file-too-large"]  # text.file_too_large
     assert refused("# " + "漢" * 350_000) == ["file-too-large"]  # bytes, not characters
 
 
