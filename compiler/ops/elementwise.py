@@ -671,9 +671,8 @@ def _cast_text(node: Node) -> Text:
 elementwise(
     "cast",
     "x",
-    (lambda t, out, x, kind: t if kind == "real" and x.kind == "real" else None,),
-    _cast_infer,
-    (zeros.cast,),
+    infer=_cast_infer,
+    simplify=(zeros.cast,),
     numpy=_cast_text,
     text="{x}",
     latex="{x}",
