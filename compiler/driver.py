@@ -10,7 +10,9 @@ or an `InternalError` that names the stage in which gradc itself failed.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -92,7 +94,11 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
 
 def build(source: Source, options: Options | None = None, until: str = "py") -> Built:
     """Run the stages up to one; what fails beside the author's mistakes is a bug in it."""
-    running = stages(source, options or Options())
+    with without_gc():
+        return _build(stages(source, options or Options()), until)
+
+
+def _build(running: Iterator[Any], until: str) -> Built:
     seconds: dict[str, float] = {}
     for stage in STAGES:
         started = perf_counter()
@@ -106,6 +112,18 @@ def build(source: Source, options: Options | None = None, until: str = "py") -> 
         if stage == until:
             return Built(value, seconds)
     raise ValueError(f"no stage {until!r}; the stages are {', '.join(STAGES)}")
+
+
+@contextmanager
+def without_gc() -> Iterator[None]:
+    """A graph lives until the end: looking for garbage in it makes compiling quadratic."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def check_wrt(program: Program, names: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 Monomial = tuple[str, ...]  # sorted symbols; a symbol may repeat: N * N
 JsonDim = int | list[list[object]]
@@ -38,21 +39,13 @@ class Poly:
         return self._hash
 
     def __add__(self, other: Poly) -> Poly:
-        total = dict(self.terms)
-        for m, c in other.terms:
-            total[m] = total.get(m, Fraction(0)) + c
-        return Poly(total)
+        return _sum(self, other)
 
     def scaled(self, factor: Fraction) -> Poly:
-        return Poly({m: c * factor for m, c in self.terms})
+        return _scaled(self, factor)
 
     def __mul__(self, other: Poly) -> Poly:
-        total: dict[Monomial, Fraction] = {}
-        for m, c in self.terms:
-            for n, d in other.terms:
-                key = tuple(sorted(m + n))
-                total[key] = total.get(key, Fraction(0)) + c * d
-        return Poly(total)
+        return _product(self, other)
 
     def divided(self, other: Poly) -> Poly | None:
         """The exact quotient by a monomial, or by a multiple of self; else None."""
@@ -101,6 +94,32 @@ class Poly:
             else:
                 parts.append(f"-{body}" if sign == "-" else body)
         return "".join(parts) or "0"
+
+
+# A program has few different sizes and asks for the same ones over and over.
+
+
+@lru_cache(maxsize=4096)
+def _sum(a: Poly, b: Poly) -> Poly:
+    total = dict(a.terms)
+    for m, c in b.terms:
+        total[m] = total.get(m, Fraction(0)) + c
+    return Poly(total)
+
+
+@lru_cache(maxsize=4096)
+def _scaled(a: Poly, factor: Fraction) -> Poly:
+    return Poly({m: c * factor for m, c in a.terms})
+
+
+@lru_cache(maxsize=4096)
+def _product(a: Poly, b: Poly) -> Poly:
+    total: dict[Monomial, Fraction] = {}
+    for m, c in a.terms:
+        for n, d in b.terms:
+            key = tuple(sorted(m + n))
+            total[key] = total.get(key, Fraction(0)) + c * d
+    return Poly(total)
 
 
 @dataclass(frozen=True)
