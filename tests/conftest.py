@@ -59,17 +59,6 @@ def golden(update_golden: bool) -> Golden:
     return compare
 
 
-@pytest.fixture(scope="session")
-def pipeline() -> None:
-    """Skip what needs every stage, as long as one is missing. To be removed with them."""
-    try:
-        from gradc.compiler import Source, compile_source
-
-        compile_source(Source.from_text("sq.net", "input x\noutput y = x^2\n"))
-    except Exception as error:
-        pytest.skip(f"waits for the compiler: {error}")
-
-
 class Skips:
     """Collects why tests were skipped, in all workers, and judges at the end."""
 

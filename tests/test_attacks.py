@@ -21,7 +21,7 @@ WORDS = {"pwned", "os", "sys", "eval", "exec", "open", "compile", "globals", "ge
 
 
 @pytest.fixture(scope="module")
-def gradc(pipeline: None) -> Iterator[Server]:
+def gradc() -> Iterator[Server]:
     """The command, with 20 seconds of the processor (10 where nothing else runs), 1 GiB."""
     with Server(seconds=20, memory=1 << 30) as server:
         yield server

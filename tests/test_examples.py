@@ -39,8 +39,6 @@ ACCURACY = {
 }
 UNTRAINED = {"derivatives", "paths"}  # they have no loss
 
-pytestmark = pytest.mark.usefixtures("pipeline")
-
 
 @pytest.fixture(scope="module")
 def compiled() -> Callable[[Path], Any]:
@@ -188,7 +186,7 @@ def trained(path: Path, folder: Path, *options: str) -> float:
     result = gradc("train", path.name, *options, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
-    figures = re.findall(r"\bacc(?:uracy)? (\d\.\d+)", result.stdout + result.stderr)
+    figures = re.findall(r"^epoch .* accuracy (\d\.\d+)", result.stderr, re.M)
     return float(figures[-1]) if figures else float("nan")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def resolved(module: str, statement: ast.stmt) -> list[tuple[str, bool]]:
     return found
 
 
+@cache
 def imports(module: str, types: bool = True) -> list[tuple[int, str, bool]]:
     """Line, name and relativity of everything that a module imports, at any depth.
 

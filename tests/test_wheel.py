@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-SHIPPED = {".py", ".net", ".lark", ".typed"}
+SHIPPED = {".py", ".net", ".lark", ".json", ".typed"}
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,6 @@ def test_gradc_is_the_installed_one(installed: Path, tmp_path: Path) -> None:
     assert Path(said.stdout.strip()).is_relative_to(installed.parent)
 
 
-@pytest.mark.usefixtures("pipeline")
 def test_gradc_compiles_and_trains_from_the_wheel(
     installed: Path, tmp_path: Path
 ) -> None:

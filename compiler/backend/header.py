@@ -6,6 +6,7 @@ In: a plan and what was counted of it. Out: lines of text, filled to the width o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from .cost import Cost
 from .names import Names
@@ -63,8 +64,9 @@ def header(plan: Plan, names: Names, cost: Cost | None) -> list[str]:
         f"Do not edit: change {program.name}, then gradc compile {program.name}."
     )
     lines += fill_text(generated.split(" "), WIDTH)
-    for text in program.doc:
-        lines += ["", *fill_text(text.split(" "), WIDTH)] if text else []
+    for empty, paragraph in groupby(program.doc, key=lambda line: not line.strip()):
+        if not empty:
+            lines += ["", *fill_text(" ".join(paragraph).split(), WIDTH)]
     lines.append("")
     for key, items in rows:
         if items:
