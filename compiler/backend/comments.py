@@ -246,7 +246,7 @@ class Commentary:
         """Names for operands and lines; never an output's name for a part of this."""
         assert self.forward is not None
         assert self.backward is not None
-        lines = self.backward.lines | self.backward.at_hand
+        lines, at_hand = self.backward.lines, self.backward.at_hand
         theirs, joined = self.forward.bound, self.backward.joined
         own = self.operands
 
@@ -260,7 +260,7 @@ class Commentary:
                 return None
             if own.get(n, equation) < equation:
                 return self.names.of[now]
-            if now not in lines or now in joined:
+            if (now not in lines and now not in at_hand) or now in joined:
                 return None
             bound = theirs.get(now)
             if bound is not None and bound.equation != equation:
