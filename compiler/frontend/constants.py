@@ -51,8 +51,10 @@ class NotConstant(Exception):
 def evaluate(expr: ast.Expr, lookup: Callable[[str], Value | None]) -> Value:
     """Return the value of an expression of constants, or raise `NotConstant`."""
     match expr:
-        case ast.Number(value=value) | ast.Bool(value=value):
-            return value
+        case ast.Bool(value=truth):
+            return truth
+        case ast.Number(value=number):
+            return _bounded(expr.span, number)
         case ast.Name(text=name):
             found = lookup(name)
             if found is None:
