@@ -99,7 +99,7 @@ class Expressions:
             case "size":
                 return Value(self.dim(n.attrs["dim"]), (), WEAK)
             case "zero":
-                return Value(number(0), (), WEAK)
+                return Value(number(0.0 if top and not n.shape else 0), (), WEAK)
             case "broadcast":
                 return self.value(n.args[0])
             case "cast" if n.args[0].kind != "real":
@@ -310,26 +310,27 @@ class Expressions:
             return args, (
                 DOUBLE if called and reals and n.op.call else self._weak(n, called)
             )
-        if BOOL in reals and n.op.name in ("add", "sub", "neg", "maximum", "minimum"):
-            if self.keep_dtype:  # NumPy's + of truth values is `or`
-                args = [
-                    (
-                        Value(
-                            method(v.expr, f"astype({self.like()}.dtype)"),
-                            v.shape,
-                            REAL,
-                        )
-                        if v.dtype == BOOL
-                        else v
-                    )
-                    for v in args
-                ]
-                return args, REAL
+        if BOOL in reals and self.keep_dtype and _arithmetic(n):
+            # NumPy's + of truth values is `or`, and its tanh is float16
+            args = [
+                Value(method(v.expr, f"astype({self.like()}.dtype)"), v.shape, REAL)
+                if v.dtype == BOOL and a.kind == "real"
+                else v
+                for v, a in zip(args, n.args, strict=True)
+            ]
+            return args, REAL
         return args, DOUBLE if reals else REAL
 
     def _weak(self, n: Node, called: bool) -> str:
         """Arithmetic of Python numbers is one; a choice by an array is an array."""
         return DOUBLE if any(a.shape or a.kind != "real" for a in n.args) else WEAK
+
+
+def _arithmetic(n: Node) -> bool:
+    """Does NumPy compute something else where the arguments are truth values?"""
+    if n.op.name in ("add", "sub", "neg", "einsum2"):
+        return True
+    return n.op.call and n.op.family == "elementwise"
 
 
 _LIKE_ELEMENTWISE = frozenset({"masked", "finite"})

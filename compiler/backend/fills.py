@@ -101,7 +101,8 @@ def init_sizes(plan: Plan) -> list[str]:
                 used.update(n.attrs["dim"].symbols())
         for d in p.node.shape:
             used.update(d.symbols())
-    return [s for s in plan.program.symbols if s in used]
+    known = [s for s in plan.program.symbols if s in used]
+    return known + sorted(used - set(known))
 
 
 def drawn_twice(params: list[Param]) -> list[Node]:

@@ -129,7 +129,7 @@ class _Module:
         """`init(rng, D)`: every fill, in order of evaluation."""
         program = self.plan.program
         out = Fills(self.scope, self.plan.views)
-        sizes = [self.names.symbols[s] for s in init_sizes(self.plan)]
+        sizes = [self.spell(s) for s in init_sizes(self.plan)]
         lines = [f"def init(rng{''.join(', ' + s for s in sizes)}):"]
         lines += docstring(["Return fresh parameters: arrays by path."], 4)
         for k, n in enumerate(drawn_twice(list(program.params)), 1):
@@ -152,7 +152,7 @@ class _Module:
         plain = rolled["backward"].saved
         return [
             s
-            for s in self.plan.program.symbols
+            for s in self.symbols(writer)
             if s in writer.out.symbols_used and self._size_line(s, plain) is None
         ]
 
@@ -169,6 +169,11 @@ class _Module:
                     if made is not None and (not simple or made.text == at.text):
                         return f"{spell(symbol)} = {made.text}"
         return None
+
+    def symbols(self, writer: Writer) -> list[str]:
+        """The sizes of the program, those that inputs tell first."""
+        known = list(self.plan.program.symbols)
+        return known + sorted(writer.out.symbols_used - set(known))
 
     def spell(self, symbol: str) -> str:
         return self.names.symbols.get(symbol, symbol)
@@ -220,7 +225,7 @@ class _Module:
             if backward
             else inputs + [n for n in used_params if n not in rolled.inside]
         )
-        for s in plan.program.symbols:
+        for s in self.symbols(writer):
             if (s in writer.out.symbols_used and not (backward and s in extra)) or (
                 f.name == "forward" and s in extra
             ):

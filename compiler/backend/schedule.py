@@ -47,6 +47,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
     adjoints = set(joint.adjoints.values())
     functions: dict[str, Function] = {}
     shared: set[Node] = set()  # a line in one function is a line in all
+    chains: dict[Node, Node] = {}
 
     def add(
         name: Name,
@@ -61,6 +62,10 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         ).run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         shared.update(made.lines)
+        for first, whole in chains.items():
+            if first in made.lines and whole in made.lines:
+                made.chains.setdefault(first, whole)
+        chains.update(made.chains)
         return made
 
     saved: tuple[Node, ...] = ()
@@ -112,8 +117,9 @@ def _adjoint(joint: Joint, primal: dict[Node, Bound]) -> dict[Node, Bound]:
     for equation, node, partial in joint.partials:
         if node in primal or node.op.family == "leaf":
             last[equation, node] = partial
-    returned = {p.node for p in joint.program.params}
-    returned |= {i.node for i in joint.program.inputs}
+    sources = {p.path: p.node for p in joint.program.params}
+    sources |= {i.name: i.node for i in joint.program.inputs}
+    returned = set(sources.values())
     bound: dict[Node, Bound] = {}
     for (equation, node), partial in last.items():
         if partial.op.family == "leaf" or partial in primal:
@@ -123,6 +129,9 @@ def _adjoint(joint: Joint, primal: dict[Node, Bound]) -> dict[Node, Bound]:
         bound.setdefault(
             partial, Bound(equation, name, copy, node in returned, primal=node)
         )
+    for path, adjoint in joint.gradients.items():
+        if path in sources and adjoint.op.name in ATOMS:  # no loss moves with it
+            bound.setdefault(adjoint, Bound(0, path, (), True, sources[path]))
     return bound
 
 
@@ -183,7 +192,7 @@ def _leaves(leaves: Sequence[Node], live: set[Node]) -> tuple[Node, ...]:
         if n.op.name == "size":
             needed.update(n.attrs["dim"].symbols())
     for n in leaves:
-        if n.op.name == "input":
+        if n.op.name in ("input", "param"):
             told = {s for d in n.shape for s in d.symbols()} & needed
             if not told <= known:
                 read.add(n)
