@@ -6,7 +6,7 @@ indented by two. What people align stays aligned: where types, `=` or comments s
 under each other on neighbouring lines, they do again.
 
     >>> format_source(Source.from_text("a.net", "h=relu( x@W )+ b   # hidden"))
-    'h = relu(x @ W) + b   # hidden\\n'
+    'h = relu(x @ W) + b  # hidden\\n'
 """
 
 from __future__ import annotations

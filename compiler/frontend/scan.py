@@ -11,7 +11,7 @@ matched, and the nesting limit is checked, before the parser starts.
 
     >>> scan = scan_source(Source.from_text("a.net", "h = 2 * x'  # twice"), Limits(), Reporter())
     >>> [token.type for token in scan.tokens]
-    ['NAME', 'EQUAL', 'NUMBER', 'MUL', 'NAME', 'TRANSPOSE']
+    ['NAME', 'EQUAL', 'NUMBER', 'STAR', 'NAME', 'TRANSPOSE']
 """
 
 from __future__ import annotations
