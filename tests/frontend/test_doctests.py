@@ -6,6 +6,7 @@ import doctest
 import importlib
 
 import pytest
+
 from gradc.compiler.errors.form import Reporter
 from gradc.compiler.frontend.scan import Limits
 from gradc.compiler.source import Source
