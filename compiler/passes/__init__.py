@@ -18,8 +18,8 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import expand, fold, idioms, linear, products, sums
-from .mapping import adjoints_in, bound_in, map_joint, roots_of
-from .patterns import Rewriter, Rule
+from .mapping import State
+from .patterns import Rewriter, Rule, count_uses
 
 ALGEBRA: tuple[Rule, ...] = (
     *fold.RULES,
@@ -31,16 +31,17 @@ ALGEBRA: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class Pass:
-    """A table of rules, from which level on it runs, and how often at most.
-
-    More than once, where what one walk takes away makes a value free for the next.
-    """
+    """A table of rules and the level from which on it runs."""
 
     name: str
     level: int
     rules: tuple[Rule, ...]
     reason: str
-    walks: int = 1
+
+    def concerns(self, order: Iterable[Node]) -> bool:
+        """Is there any node that its rules look at?"""
+        ops = {op for r in self.rules for op in r.ops}
+        return any(n.op.name in ops for n in order)
 
 
 PASSES: tuple[Pass, ...] = (
@@ -49,7 +50,6 @@ PASSES: tuple[Pass, ...] = (
         1,
         ALGEBRA,
         "First, while softmax and logsumexp are whole: their product rules cancel here.",
-        walks=4,
     ),
     Pass(
         "expand",
@@ -62,40 +62,46 @@ PASSES: tuple[Pass, ...] = (
         1,
         idioms.RULES,
         "Last: its ops have no rules, and the scheduler has to see the fused value.",
-        walks=2,
     ),
 )
+
+WALKS = 4
+"""How often a pass walks, and all of them in turn, where a walk leaves more to do: a value
+that two had read has one reader, say. Few programs need a second walk."""
 
 
 def run_passes(joint: Joint, level: int = 1) -> Joint:
     """Every pass of the level, in order. The result remembers what it was before."""
-    before = joint if joint.before is None else joint.before
-    image = dict(joint.image)
-    if not image:
-        image = {n: n for n in topological(roots_of(joint))}
-    for p in PASSES:
-        if p.level <= level:
-            joint, tables = run_pass(joint, p)
-            for table in tables:
-                image = {old: table.get(now, now) for old, now in image.items()}
-    return replace(joint, before=before, image=image)
-
-
-def run_pass(joint: Joint, p: Pass) -> tuple[Joint, list[dict[Node, Node]]]:
-    """One pass, walked until nothing changes: the joint, and the table of each walk."""
-    tables: list[dict[Node, Node]] = []
-    for _ in range(p.walks):
-        rw = Rewriter(joint.program.graph, p.rules)
-        table = rw.walk(roots_of(joint), bound_in(joint), adjoints_in(joint))
-        if all(old is new for old, new in table.items()):
+    state = State(joint)
+    passes = [p for p in PASSES if p.level <= level]
+    for _ in range(WALKS):
+        more = [run_pass(state, p) for p in passes]
+        if not any(more):
             break
-        joint = map_joint(joint, table)
-        tables.append(table)
-    return joint, tables
+    image = {n: state.image(m) for n, m in joint.image.items()} or state.table
+    return replace(state.joint, before=joint.before or joint, image=image)
+
+
+def run_pass(state: State, p: Pass) -> bool:
+    """One pass. Has it left more to do than its first walk found?"""
+    more = False
+    for _ in range(WALKS):
+        if not p.concerns(state.order):
+            break
+        rw = Rewriter(state.graph, p.rules)
+        table = rw.walk(state.order, state.uses, state.bound, state.adjoints)
+        if not state.move(table):
+            break
+        if not state.unsettled(rw):
+            break
+        more = True
+    return more
 
 
 def tidy(
     graph: Graph, roots: Iterable[Node], bound: Collection[Node] = ()
 ) -> dict[Node, Node]:
     """The algebra alone, as a table old -> new: for mathematics that is only shown."""
-    return Rewriter(graph, ALGEBRA).walk(list(roots), bound)
+    roots = list(roots)
+    order = topological(roots)
+    return Rewriter(graph, ALGEBRA).walk(order, count_uses(order, roots), bound)

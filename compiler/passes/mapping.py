@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..ir.graph import Graph, ancestors
+from ..ir.graph import Graph, ancestors, topological
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
+from .patterns import Rewriter, count_uses
 
 
 def roots_of(joint: Joint) -> list[Node]:
@@ -46,6 +47,48 @@ def bound_in(joint: Joint) -> set[Node]:
         if primal in named or primal.op.family == "leaf":
             last[equation, primal] = partial
     return bound | named | set(last.values())
+
+
+class State:
+    """What the walks see of a joint program, and the table of all of them so far."""
+
+    def __init__(self, joint: Joint) -> None:
+        self.joint = joint
+        self.graph = joint.program.graph
+        self._look()
+        self.table = {n: n for n in self.order}
+
+    def _look(self) -> None:
+        roots = roots_of(self.joint)
+        self.order = topological(roots)
+        self.uses = count_uses(self.order, roots)
+        self.bound = bound_in(self.joint)
+        self.adjoints = adjoints_in(self.joint)
+
+    def image(self, node: Node) -> Node:
+        return self.table.get(node, node)
+
+    def move(self, table: Mapping[Node, Node]) -> bool:
+        """Take the nodes that a walk made. False: there was nothing to change."""
+        if all(old is new for old, new in table.items()):
+            return False
+        self.table = {old: table.get(now, now) for old, now in self.table.items()}
+        self.joint = map_joint(self.joint, table)
+        self._look()
+        return True
+
+    def unsettled(self, rw: Rewriter) -> bool:
+        """Is there more to do for a second walk?
+
+        Where a value that was a fence has lost its name or its second reader, or where a
+        constructor made a node that no rule has seen.
+        """
+        return any(
+            (n in rw.shared and self.uses[n] < 2)
+            or (n in rw.bound and n not in self.bound)
+            or not rw.has_seen(n)
+            for n in self.order
+        )
 
 
 def adjoints_in(joint: Joint) -> dict[Node, tuple[Node, ...]]:

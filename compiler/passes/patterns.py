@@ -18,12 +18,12 @@ constants and the seed, are taken again instead of named: only a binding fences 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..ir.graph import Graph, rebuild, topological
+from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
 
 Safety = Literal["=", "~"]
@@ -55,10 +55,10 @@ class Rewriter:
 
     def __init__(self, graph: Graph, rules: Iterable[Rule]) -> None:
         self.graph = graph
-        self.rules: dict[str, list[Rule]] = {}
+        self.rules: dict[str, list[Callable[[Rewriter, Node], Node | None]]] = {}
         for r in rules:
             for op in r.ops:
-                self.rules.setdefault(op, []).append(r)
+                self.rules.setdefault(op, []).append(r.apply)
         self.bound: set[Node] = set()  # new nodes that a binding stands for
         self.shared: set[Node] = set()  # new nodes that two values read
         self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
@@ -103,12 +103,12 @@ class Rewriter:
     def simplify(self, n: Node) -> Node:
         """Try the rules of the node's op until none fires."""
         while n not in self._normal:
-            for r in self.rules.get(n.op.name, ()):
-                if self._fuel <= 0:
-                    return n
-                better = r.apply(self, n)
+            for apply in self.rules.get(n.op.name, ()):
+                better = apply(self, n)
                 if better is not None and better is not n:
                     self._fuel -= 1
+                    if self._fuel <= 0:
+                        return n
                     n = better
                     break
             else:
@@ -118,21 +118,20 @@ class Rewriter:
     # ------------------------------------------------------------------- the walk
     def walk(
         self,
-        roots: Iterable[Node],
+        order: Sequence[Node],
+        uses: Mapping[Node, int],
         bound: Collection[Node] = (),
         adjoints: Mapping[Node, tuple[Node, ...]] = MappingProxyType({}),
     ) -> dict[Node, Node]:
-        """Map every node below the roots.
+        """Map the nodes of `order`, arguments before users.
 
-        `bound`: the nodes that have a name; `adjoints`: whose adjoint a node is.
+        `uses`: how many values read each; `bound`: those that have a name; `adjoints`:
+        whose adjoint a node is.
         """
-        roots = list(roots)
-        order = topological(roots)
-        uses = count_uses(order, roots)
         graph = self.graph
         saved = graph.origin, graph.deriving
         graph.deriving = True  # 1 - sigmoid(x) of a derivative stays what it is
-        results = set(roots)
+        finals = results_alone(order, uses)
         new: dict[Node, Node] = {}
         # A rule that fires without end would be a mistake in the tables: the walk then
         # stops improving, and the tests see that the fuel ran out.
@@ -140,7 +139,7 @@ class Rewriter:
         try:
             for n in order:
                 graph.origin = n.origin
-                self.final = uses[n] == 1 and n in results
+                self.final = n in finals
                 args = tuple([new[a] for a in n.args])
                 made = n if args == n.args else rebuild(graph, n, args)
                 made = new[n] = self.simplify(made)
@@ -155,21 +154,37 @@ class Rewriter:
             graph.origin, graph.deriving = saved
         return new
 
+    def has_seen(self, n: Node) -> bool:
+        """Is it in normal form? (A constructor may have made it out of others.)"""
+        return n in self._normal or n.op.name not in self.rules
+
     @property
     def exhausted(self) -> bool:
         return self._fuel <= 0
 
 
-def count_uses(order: Iterable[Node], roots: Iterable[Node]) -> dict[Node, int]:
+def results_alone(order: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
+    """The results that nothing else reads."""
+    read = {a for n in order for a in n.args}
+    return {n for n in order if uses[n] == 1 and n not in read}
+
+
+def count_uses(order: Sequence[Node], roots: Iterable[Node]) -> dict[Node, int]:
     """How many values read each node, counted through views. A root is read once more."""
-    order = list(order)
     uses = dict.fromkeys(order, 0)
     for r in roots:
         uses[r] += 1
     for n in reversed(order):
         through = uses[n] if n.op.view else 1
-        for a in dict.fromkeys(n.args):
-            uses[a] += through
+        args = n.args
+        if len(args) == 2 and args[0] is not args[1]:
+            uses[args[0]] += through
+            uses[args[1]] += through
+        elif len(args) == 1:
+            uses[args[0]] += through
+        else:
+            for a in dict.fromkeys(args):
+                uses[a] += through
     return uses
 
 
@@ -180,18 +195,18 @@ def _static_leaf(n: Node) -> bool:
 
 def number(n: Node) -> int | float | None:
     """The value of an unnamed real constant. Named ones stand for themselves."""
-    if n.is_a("const") and n.kind == "real" and not n.attrs["name"]:
-        value: int | float = n.attrs["value"]
-        return value
-    return None
+    if n.op.name != "const" or n.kind != "real" or n.attrs["name"]:
+        return None
+    value: int | float = n.attrs["value"]
+    return value
 
 
 def scalar_under(rw: Rewriter, n: Node) -> Node | None:
     """`s`, where `n` is the scalar s in a larger shape."""
-    if n.shape != () and n.is_a("broadcast") and rw.unbound(n):
-        s = n.args[0]
-        return s if s.shape == () else None
-    return None
+    if n.op.name != "broadcast" or n in rw.bound:
+        return None
+    s = n.args[0]
+    return s if s.shape == () else None
 
 
 def is_number(rw: Rewriter, n: Node, value: float) -> bool:
@@ -200,8 +215,13 @@ def is_number(rw: Rewriter, n: Node, value: float) -> bool:
     return s is not None and number(s) == value
 
 
+SIGNED = frozenset({"neg", "const", "broadcast", "put", "where", "mul", "div"})
+
+
 def negated(rw: Rewriter, n: Node) -> Node | None:
     """`x`, where `n` is written as -x and the sign can be taken off for nothing."""
+    if n.op.name not in SIGNED:
+        return None
     if n.is_a("neg"):
         return n.args[0] if rw.free(n) or (rw.static(n) and rw.unbound(n)) else None
     if n.is_a("const"):

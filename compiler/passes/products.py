@@ -144,7 +144,7 @@ def _product(rw: Rewriter, value: int | float, factors: list[Node]) -> Node:
 # --------------------------------------------------------------------------- tensors
 def split(rw: Rewriter, n: Node) -> tuple[Node, Monomial] | None:
     """`n` as core times a scalar, where it is written so and may be taken apart."""
-    if n.shape == () or not rw.free(n):
+    if n.op.name not in ("mul", "div") or n.shape == () or not rw.free(n):
         return None
     if n.is_a("mul"):
         s = scalar_under(rw, n.args[1])

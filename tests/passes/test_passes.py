@@ -25,8 +25,8 @@ from gradc.compiler.ir.program import (
 )
 from gradc.compiler.ops import contraction, derived
 from gradc.compiler.passes import ALGEBRA, PASSES, run_pass, run_passes, tidy
-from gradc.compiler.passes.mapping import bound_in, roots_of
-from gradc.compiler.passes.patterns import Rewriter
+from gradc.compiler.passes.mapping import State, bound_in, roots_of
+from gradc.compiler.passes.patterns import Rewriter, Rule, count_uses
 
 SIZES = {"N": 4, "T": 3}
 N, T = Dim.symbol("N"), Dim.symbol("T")
@@ -208,9 +208,14 @@ def test_layernorm_backward_is_the_textbook_s() -> None:
 
 
 # ------------------------------------------------------------------- late expansion
+def walked(g: Graph, rules: tuple[Rule, ...], roots: list[Node]) -> dict[Node, Node]:
+    order = topological(roots)
+    return Rewriter(g, rules).walk(order, count_uses(order, roots))
+
+
 def expanded(x: Node, level: int = 0) -> list[Node]:
     p = x.graph.apply("softmax", x, axes=(1,))
-    out = Rewriter(x.graph, PASSES[1].rules).walk([p])[p]
+    out = walked(x.graph, PASSES[1].rules, [p])[p]
     return topological([out])
 
 
@@ -248,7 +253,7 @@ def test_masked_rows_have_no_nan() -> None:
     x = g.leaf("input", "x", (N, T))
     p = g.apply("softmax", x, axes=(1,))
     lse = g.apply("logsumexp", x, axes=(1,))
-    table = Rewriter(g, PASSES[1].rules).walk([p, lse])
+    table = walked(g, PASSES[1].rules, [p, lse])
     at = np.array([[0.0, -np.inf, 1.0], [-np.inf] * 3, [800.0, 0, 0], [-800.0] * 3])
     before = evaluate([p, lse], {x: at}, SIZES)
     now = evaluate([table[p], table[lse]], {x: at}, SIZES)
@@ -388,19 +393,15 @@ def leaf_values(joint: Joint, roots: Iterable[Node], seed: int) -> dict[Node, ob
 @pytest.mark.parametrize("seed", range(150))
 def test_every_pass_keeps_values(seed: int) -> None:
     joint = random_program(seed).joint()
-    at = leaf_values(joint, roots_of(joint), seed)
+    roots = roots_of(joint)
+    at = leaf_values(joint, roots, seed)
+    before = evaluate(roots, at, SIZES)
+    state = State(joint)
     for p in PASSES:
-        roots = roots_of(joint)
-        before = dict(zip(roots, evaluate(roots, at, SIZES), strict=True))
-        joint_after, tables = run_pass(joint, p)
-        for old in roots:
-            new = old
-            for table in tables:
-                new = table.get(new, new)
-            now = evaluate([new], at, SIZES)[0]
-            error = np.abs(now - before[old]) / np.maximum(1, np.abs(before[old]))
-            assert np.all(error <= 1e-10), (p.name, old)
-        joint = joint_after
+        run_pass(state, p)
+        now = evaluate([state.image(r) for r in roots], at, SIZES)
+        for a, b in zip(before, now, strict=True):
+            assert np.all(np.abs(a - b) <= 1e-10 * np.maximum(1, np.abs(a))), p.name
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -428,8 +429,9 @@ def test_deterministic(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_the_algebra_runs_out_of_work_before_fuel(seed: int) -> None:
     joint = random_program(seed).joint()
+    state = State(joint)
     rw = Rewriter(joint.program.graph, ALGEBRA)
-    rw.walk(roots_of(joint), bound_in(joint))
+    rw.walk(state.order, state.uses, state.bound)
     assert not rw.exhausted
 
 
