@@ -107,12 +107,15 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         eps=args.eps,
         tolerance=args.tol,
     )
+    if result.warning:
+        terminal.warn(result.warning)
     if args.json:
         terminal.product(json.dumps(document(result)))
     else:
-        terminal.product(
-            columns([row(p, result) for p in result.parameters], right=(1, 2))
-        )
+        if result.parameters:
+            terminal.product(
+                columns([row(p, result) for p in result.parameters], right=(1, 2))
+            )
         terminal.product(verdict(result, compiled))
     return Exit.OK if result.ok else Exit.CHECK_FAILED
 
@@ -188,11 +191,13 @@ def verdict(result: CheckResult, compiled: Compiled) -> str:
         step += f" differences, eps {result.eps:g}"
     parts = [step, f"-O{compiled.signature['level']}", "float64"]
     parts += [f"{name} = {size}" for name, size in result.sizes.items()]
-    parts.append(f"{result.seeds} seed{'s' if result.seeds > 1 else ''}")
+    parts.append(f"{result.seeds} seed{'' if result.seeds == 1 else 's'}")
     count = len(result.parameters)
     wrong = [p.path for p in result.parameters if not p.error <= result.tolerance]
     if wrong:
         found = f"{len(wrong)} of {count} parameters differ"
+    elif not count:
+        found = "nothing to compare"
     elif not result.linear:
         found = "backward is not linear in d_loss"
     else:
@@ -209,6 +214,7 @@ def document(result: CheckResult) -> dict[str, Any]:
         "tolerance": result.tolerance,
         "sizes": dict(result.sizes),
         "seeds": result.seeds,
+        "warning": result.warning,
         "parameters": [
             {
                 "path": p.path,

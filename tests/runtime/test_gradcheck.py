@@ -163,3 +163,75 @@ def test_random_inputs_follow_kind_and_range() -> None:
     assert set(drawn["i"]) == {2, 3, 4} and drawn["m"].dtype == bool
     assert drawn["x"].min() < 0
     assert random_inputs(sig, {}, np.random.default_rng(0), True)["x"].min() >= 0
+
+
+# ------------------------------------------------------------- where there is no value
+
+
+def one_param(
+    forward: str, backward: str, start: str = "np.array([0.5, -0.5])"
+) -> Network:
+    """A net with one parameter w: [2] and no inputs."""
+    text = f"""import numpy as np
+
+def init(rng):
+    return {{"w": {start}}}
+
+def forward(params):
+    w = params["w"]
+    loss = {forward}
+    return loss, (w,)
+
+def backward(saved, d_loss=1.0):
+    (w,) = saved
+    d_w = {backward}
+    return {{"w": d_w * d_loss}}
+"""
+    entry = {"path": "w", "shape": [2], "trained": True, "line": 1}
+    functions = {"forward": {"params": True, "inputs": []}}
+    return Network(text, signature(parameters=[entry], functions=functions))
+
+
+def test_points_without_a_value_are_not_compared() -> None:
+    """w = 0.5, -0.5 has no logarithm in the reals, but one in the complex numbers."""
+    network = one_param("np.log(w).sum()", "1 / w")
+    probe = one_param("np.log(w + 0j).sum()", "1 / w")
+    result = check(network, probe)
+    assert result.ok and result.worst < 1e-14 and result.seeds == 3
+    assert not result.warning
+    wrong = check(one_param("np.log(w).sum()", "2 / w"), probe)
+    assert not wrong.ok and wrong.worst == pytest.approx(0.5)
+
+
+def test_a_loss_that_is_never_finite_contradicts_nothing() -> None:
+    network = one_param("np.log(-1 - w * w).sum()", "w")
+    probe = one_param("np.log(-1 - w * w + 0j).sum()", "w")
+    result = check(network, probe)
+    assert result.ok and result.seeds == 0 and result.parameters == ()
+    assert result.warning == (
+        "the loss of test.net is infinite or NaN at every point of 7 ways to draw "
+        "parameters and data: there was no gradient to compare"
+    )
+
+
+TIES = [
+    # max(w, w) splits the cotangent evenly; the complex step sees one side
+    ("np.where(w.real >= 0, w, -w).sum()", "np.sign(w)", True),
+    ("np.where(w.real >= 0, w, -w).sum()", "0.3 + 0 * w", True),
+    ("np.where(w.real >= 0, w, -w).sum()", "1.5 + 0 * w", False),
+    ("np.where(w.real >= 0, w, -w).sum()", "w * np.nan", False),
+    # the square root's slope has no end at 0, its domain has
+    ("np.sqrt(np.where(w.real >= 0, w, -w)).sum()", "w + np.inf", True),
+    ("np.sqrt(np.where(w.real >= 0, w, -w)).sum()", "w * np.nan", True),
+    ("(w ** 2).sum()", "2 * w", True),
+    ("(w ** 2).sum()", "2 * w + 1e-7", False),
+    ("(1000 * w + w ** 2).sum()", "1000 + 2 * w + 0.5", False),
+]
+
+
+@pytest.mark.parametrize(("forward", "backward", "fine"), TIES)
+def test_kinks_have_the_derivatives_between_their_slopes(
+    forward: str, backward: str, fine: bool
+) -> None:
+    network = one_param(forward, backward)
+    assert check(network, network, theta=np.zeros(2), seeds=1).ok is fine
