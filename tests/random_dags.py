@@ -20,6 +20,7 @@ import numpy as np
 from reference import dim_value, evaluate
 
 from gradc.compiler import ops
+from gradc.compiler.autodiff.reverse import trained
 from gradc.compiler.ir.dims import ONE, Dim, Shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
@@ -535,7 +536,7 @@ def _loss(grower: _Grower) -> Node:
             total = more
     if total is None:
         total = ops.derived.mean(graph.apply("sin", grower.pool[-1]))
-    if not any(n.op.name == "param" for n in topological([total])):
+    if not any(n.op.name == "param" for n in trained([total])):
         w = graph.leaf("param", "w", ())
         grower.put(w, grower.rng.uniform(-2, 2))
         total = total * w
@@ -545,7 +546,7 @@ def _loss(grower: _Grower) -> Node:
 
 
 def program_of(dag: Dag) -> Program:
-    """The DAG as a checked program: one equation, one loss."""
+    """The DAG as a checked program: one equation, one loss; inputs of 0 bind the sizes."""
     nodes = dag.nodes
     inputs = tuple(Input(n.attrs["name"], n, 1) for n in nodes if n.op.name == "input")
     params = tuple(
@@ -554,17 +555,18 @@ def program_of(dag: Dag) -> Program:
         if n.op.name == "param"
     )
     used = {s for n in inputs for d in n.node.shape for s in d.symbols()}
-    used |= {s for n in params for d in n.node.shape for s in d.symbols()}
     missing = {s for n in nodes for d in n.shape for s in d.symbols()} - used
     missing |= {
         s for n in nodes if n.op.name == "size" for s in n.attrs["dim"].symbols()
     } - used
+    loss = dag.loss
     for s in sorted(missing | set(dag.sizes) - used):  # an input binds every size
         leaf = dag.graph.leaf("input", f"bind{s}", (Dim.symbol(s),))
         dag.leaves[leaf] = np.zeros(dag.sizes[s])
         inputs = (*inputs, Input(f"bind{s}", leaf, 1))
-    root = Root("loss", dag.loss, 0)
-    mode = Mode((Binding(0, "loss", dag.loss),), (root,), (), (), root)
+        loss = loss + ops.derived.mean(leaf)
+    root = Root("loss", loss, 0)
+    mode = Mode((Binding(0, "loss", loss),), (root,), (), (), root)
     return Program(
         name="random.net",
         sha256="0" * 64,
