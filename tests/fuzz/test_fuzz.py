@@ -1,0 +1,93 @@
+"""Mutated programs through the whole compiler, and the gradient of each that compiles.
+
+Whatever the text, the command ends in 0 (compiled, and the gradients agree with complex
+step), 2 (there is no loss to check) or 3 (rejected, with messages), in at most ten seconds,
+without a traceback. `GRADC_FUZZ=5000 pytest tests/fuzz` runs more than the default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from mutations import mutate, tokens
+
+import gradc.cli
+from gradc.compiler import CompileError, compile_source
+from gradc.compiler.source import Source
+
+ROOT = Path(__file__).parent.parent
+SHARDS = 10
+COUNT = int(os.environ.get("GRADC_FUZZ", "500"))
+LONGEST = 10.0  # seconds: a limit of the compiler's, far above what any program takes
+SMALL = {"784": "9", "400": "5", "256": "6", "384": "6"}  # widths: the check is by entry
+
+FILES = sorted([*ROOT.glob("samples/*.net"), *ROOT.parent.glob("examples/*/*.net")])
+
+
+def shrunk(text: str) -> str:
+    """The program with narrow layers: as many equations, less to check."""
+    return "".join(SMALL.get(token, token) for token in tokens(text))
+
+
+CORPUS = [(path.name, shrunk(path.read_text(encoding="utf-8"))) for path in FILES]
+
+
+def compiles(text: str) -> bool:
+    try:
+        return "def backward" in compile_source(Source.from_text("a.net", text)).source
+    except CompileError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[tuple[str, str]]:
+    """All programs; those that compile stand more often, since their mutants may too."""
+    sound = [entry for entry in CORPUS if compiles(entry[1])]
+    assert len(sound) >= 6
+    return CORPUS + 4 * sound
+
+
+def judge(text: str, name: str) -> tuple[int, str]:
+    """Exit code and stderr of `gradc check -`."""
+    out, err = io.StringIO(), io.StringIO()
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "replace")), "utf-8")
+    arguments = ["check", "-", "--seeds", "1", "--filename-in-msg", name]
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("sys.stdin", stdin)
+        code = gradc.cli.main(arguments)
+    return int(code), out.getvalue() + err.getvalue()
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_mutated_programs(
+    shard: int, corpus: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = sorted({t for _, text in CORPUS for t in tokens(text) if not t.isspace()})
+    found = {0: 0, 2: 0, 3: 0}
+    for i in range(shard, COUNT, SHARDS):
+        rng = random.Random(i)
+        name, text = rng.choice(corpus)
+        text = mutate(rng, text, words)
+        started = time.perf_counter()
+        code, said = judge(text, name)
+        seconds = time.perf_counter() - started
+        place = f"mutant {i} of {name}, exit {code}:\n{text}\n{said}"
+        assert code in found, place
+        assert "Traceback" not in said, place
+        assert seconds < LONGEST, place
+        if code == 2:
+            assert "no-loss" in said, place
+        found[code] += 1
+    assert found[0] >= 0.05 * sum(found.values()), found
+    assert found[3] > 0

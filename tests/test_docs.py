@@ -1,0 +1,47 @@
+"""Every program in the documentation compiles, or is refused as the text says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gradc.compiler import CompileError, compile_source
+from gradc.compiler.source import Source
+
+ROOT = Path(__file__).parent.parent
+FENCE = re.compile(
+    r"^```net(?: error=(?P<id>[a-z-]+))?\n(?P<text>.*?)^```$", re.M | re.S
+)
+
+
+def blocks() -> list[tuple[str, str, str | None]]:
+    found = []
+    for path in sorted(ROOT.rglob("*.md")):
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            continue
+        for match in FENCE.finditer(path.read_text(encoding="utf-8")):
+            name = f"{path.relative_to(ROOT)}:{path.read_text()[: match.start()].count(chr(10)) + 1}"
+            found.append((name, match["text"], match["id"]))
+    return found
+
+
+BLOCKS = blocks()
+
+
+def test_there_are_programs_in_the_documentation() -> None:
+    assert len(BLOCKS) >= 8
+
+
+@pytest.mark.parametrize(("name", "text", "error"), BLOCKS, ids=[b[0] for b in BLOCKS])
+def test_a_program_of_the_documentation(
+    name: str, text: str, error: str | None
+) -> None:
+    source = Source.from_text("doc.net", text)
+    if error is None:
+        assert "import numpy as np" in compile_source(source).source
+        return
+    with pytest.raises(CompileError) as caught:
+        compile_source(source)
+    assert [d.id for d in caught.value.diagnostics] == [error]
