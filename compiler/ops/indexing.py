@@ -9,6 +9,7 @@ indices add up in the adjoints: `total[index] += g` would silently drop them.
 from __future__ import annotations
 
 from ..ir.dims import Shape, as_dim
+from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Kind, Op
 from . import zeros
@@ -40,6 +41,17 @@ PUT_ALONG = '''def put_along(g, index, axis, size):
 def _whole(name: str, node: Node) -> None:
     if node.kind != "int":
         raise InferError(f"{name}: an index of kind {node.kind}")
+
+
+def _same_everywhere(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
+    """Of a scalar spread over a shape, every index takes that scalar."""
+    x, i = args
+    if x.op.name != "broadcast" or x.args[0].shape:
+        return None
+    if "axis" not in attrs:
+        return graph.broadcast(x.args[0], i.shape)
+    axis = attrs["axis"]
+    return graph.broadcast(x.args[0], x.shape[:axis] + i.shape + x.shape[axis + 1 :])
 
 
 # ------------------------------------------------------------- slices along an axis
@@ -82,7 +94,7 @@ linear(
         "scatter_add", g, i, axis=axis, size=x.shape[axis]
     ),
     _take_infer,
-    zeros.vanishing("take"),
+    (*zeros.vanishing("take"), _same_everywhere),
     numpy=_take_text,
     text="{x}[{index}]",
     latex=r"{x}_{{{index}}}",
@@ -180,7 +192,7 @@ linear(
     "x index",
     lambda g, x, i: g.graph.apply("put", i, g, size=x.shape[-1]),
     _pick_infer,
-    zeros.vanishing("pick"),
+    (*zeros.vanishing("pick"), _same_everywhere),
     numpy=_pick_text,
     text="pick({x}, {index})",
     latex=r"{x}_{{{index}}}",
