@@ -75,16 +75,16 @@ def run_passes(joint: Joint, level: int = 1) -> Joint:
     state = State(joint)
     passes = [p for p in PASSES if p.level <= level]
     for _ in range(WALKS):
-        more = [run_pass(state, p) for p in passes]
-        if not any(more):
+        walks = [run_pass(state, p) for p in passes]
+        if not any(state.freed(rw) for rw in walks if rw is not None):
             break
     image = {n: state.image(m) for n, m in joint.image.items()} or state.table
     return replace(state.joint, before=joint.before or joint, image=image)
 
 
-def run_pass(state: State, p: Pass) -> bool:
-    """One pass. Has it left more to do than its first walk found?"""
-    more = False
+def run_pass(state: State, p: Pass) -> Rewriter | None:
+    """One pass, walked until nothing is left to do: the last walk, if there was any."""
+    rw = None
     for _ in range(WALKS):
         if not p.concerns(state.order):
             break
@@ -92,10 +92,9 @@ def run_pass(state: State, p: Pass) -> bool:
         table = rw.walk(state.order, state.uses, state.bound, state.adjoints)
         if not state.move(table):
             break
-        if not state.unsettled(rw):
+        if not state.freed(rw) and all(rw.has_seen(n) for n in state.order):
             break
-        more = True
-    return more
+    return rw
 
 
 def tidy(

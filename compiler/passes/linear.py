@@ -380,11 +380,9 @@ def softmax_of_broadcast(rw: Rewriter, n: Node) -> Node | None:
     return rw.make("add", level, rw.broadcast(rw.make("log", count), n.shape))
 
 
-@rule("transpose", "reshape", "slice", "broadcast", safety="=")
+@rule("transpose", "reshape", "slice", safety="=")
 def layout_of_layout(rw: Rewriter, n: Node) -> Node | None:
     """`transpose(broadcast(s))` of a scalar -> `broadcast(s)`."""
-    if n.is_a("broadcast"):
-        return None
     s = scalar_under(rw, n.args[0])
     return None if s is None else rw.broadcast(s, n.shape)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..ir.graph import Graph, ancestors, topological
+from ..ir.graph import Graph, ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
 from .patterns import Rewriter, count_uses
@@ -55,13 +55,12 @@ class State:
     def __init__(self, joint: Joint) -> None:
         self.joint = joint
         self.graph = joint.program.graph
-        self._look()
+        self._look(ancestors(roots_of(joint)))
         self.table = {n: n for n in self.order}
 
-    def _look(self) -> None:
-        roots = roots_of(self.joint)
-        self.order = topological(roots)
-        self.uses = count_uses(self.order, roots)
+    def _look(self, live: set[Node]) -> None:
+        self.order = sorted(live, key=lambda n: n.serial)
+        self.uses = count_uses(self.order, roots_of(self.joint))
         self.bound = bound_in(self.joint)
         self.adjoints = adjoints_in(self.joint)
 
@@ -73,20 +72,15 @@ class State:
         if all(old is new for old, new in table.items()):
             return False
         self.table = {old: table.get(now, now) for old, now in self.table.items()}
-        self.joint = map_joint(self.joint, table)
-        self._look()
+        self.joint, live = map_joint(self.joint, table)
+        self._look(live)
         return True
 
-    def unsettled(self, rw: Rewriter) -> bool:
-        """Is there more to do for a second walk?
-
-        Where a value that was a fence has lost its name or its second reader, or where a
-        constructor made a node that no rule has seen.
-        """
+    def freed(self, rw: Rewriter) -> bool:
+        """Has a value that was a fence in this walk lost its name or its second reader?"""
         return any(
             (n in rw.shared and self.uses[n] < 2)
             or (n in rw.bound and n not in self.bound)
-            or not rw.has_seen(n)
             for n in self.order
         )
 
@@ -101,17 +95,14 @@ def adjoints_in(joint: Joint) -> dict[Node, tuple[Node, ...]]:
     return table
 
 
-def map_joint(joint: Joint, table: Mapping[Node, Node]) -> Joint:
-    """The joint program after a pass."""
-
-    def new(node: Node) -> Node:
-        return table.get(node, node)
+def map_joint(joint: Joint, table: Mapping[Node, Node]) -> tuple[Joint, set[Node]]:
+    """The joint program after a walk, and what its roots reach."""
 
     program = joint.program
     training = _map_roots(program.training, table)
     same = program.evaluation is program.training
     evaluation = training if same else _map_roots(program.evaluation, table)
-    gradients = {path: new(node) for path, node in joint.gradients.items()}
+    gradients = {path: table.get(n, n) for path, n in joint.gradients.items()}
     moved = replace(
         joint,
         program=replace(program, training=training, evaluation=evaluation),
@@ -122,20 +113,24 @@ def map_joint(joint: Joint, table: Mapping[Node, Node]) -> Joint:
     evaluation = training if same else _map_bindings(evaluation, table, live)
     adjoints: dict[Node, Node] = {}
     for primal, adjoint in joint.adjoints.items():
-        if new(adjoint) in live:
-            adjoints.setdefault(new(primal), new(adjoint))
+        now = table.get(adjoint, adjoint)
+        if now in live:
+            adjoints.setdefault(table.get(primal, primal), now)
     partials = tuple(
-        (equation, new(primal), new(partial))
-        for equation, primal, partial in joint.partials
-        if new(partial) in live
+        [
+            (equation, table.get(primal, primal), now)
+            for equation, primal, partial in joint.partials
+            if (now := table.get(partial, partial)) in live
+        ]
     )
     move_hints(program.graph, table)
-    return replace(
+    moved = replace(
         moved,
         program=replace(program, training=training, evaluation=evaluation),
         adjoints=adjoints,
         partials=partials,
     )
+    return moved, live
 
 
 def move_hints(graph: Graph, table: Mapping[Node, Node]) -> None:

@@ -154,6 +154,11 @@ class Rewriter:
             graph.origin, graph.deriving = saved
         return new
 
+    def settled(self, n: Node) -> Node:
+        """Take it that no rule applies: what makes a normal form says so."""
+        self._normal.add(n)
+        return n
+
     def has_seen(self, n: Node) -> bool:
         """Is it in normal form? (A constructor may have made it out of others.)"""
         return n in self._normal or n.op.name not in self.rules

@@ -18,7 +18,6 @@ from ..ir.node import Node
 from .patterns import (
     Rewriter,
     Rule,
-    is_number,
     negated,
     number,
     rule,
@@ -105,7 +104,9 @@ class Monomial:
         """The scalar without its sign."""
         below = self.denominator(rw)
         above = self.numerator(rw)
-        return above if below is None else rw.graph.apply("div", above, below)
+        if below is None:
+            return above
+        return rw.graph.apply("div", rw.settled(above), rw.settled(below))
 
 
 def is_product(n: Node) -> bool:
@@ -137,7 +138,7 @@ def _product(rw: Rewriter, value: int | float, factors: list[Node]) -> Node:
         nodes.insert(0, rw.const(value))
     out = nodes[0]
     for n in nodes[1:]:
-        out = rw.graph.apply("mul", out, n)
+        out = rw.graph.apply("mul", rw.settled(out), n)
     return out
 
 
@@ -169,9 +170,10 @@ def scaled(rw: Rewriter, core: Node, s: Monomial) -> Node:
         below = s.denominator(rw)
         out = core
         if below is not None:
-            out = rw.graph.apply("div", core, rw.graph.broadcast(below, core.shape))
+            below = rw.graph.broadcast(rw.settled(below), core.shape)
+            out = rw.graph.apply("div", core, below)
     else:
-        factor = rw.graph.broadcast(s.node(rw), core.shape)
+        factor = rw.graph.broadcast(rw.settled(s.node(rw)), core.shape)
         out = rw.graph.apply("mul", core, factor)
     return rw.make("neg", out) if s.negative else out
 
