@@ -40,7 +40,7 @@ loss = %6
 
 
 def test_text_says_nothing_of_the_rest_of_the_graph() -> None:
-    graph, w, loss = net()
+    _, w, loss = net()
     before = dag_text([("loss", loss)])
     grad(loss, w)
     assert dag_text([("loss", loss)]) == before
