@@ -464,14 +464,21 @@ def negative_size(span: Span, text: str, number: int) -> Diagnostic:
 
 
 def not_dividing(
-    span: Span, size: Dim, parts: Dim, overrides: Mapping[str, str]
+    span: Span,
+    whole: tuple[str, Dim],
+    part: tuple[str, Dim],
+    overrides: Mapping[str, str],
 ) -> Diagnostic:
+    """`whole` and `part`: what the place calls the sizes ("c", "h"), and the sizes."""
+    size, parts = whole[1], part[1]
     number, count = size.integer, parts.integer
     notes: Notes = []
-    label = ""
-    shown = [f"{d} = {d.value}" for d in (size, parts) if d.written != d.value]
-    if shown:
-        label = ", ".join(shown)
+    shown = []
+    for local, d in (whole, part):
+        names = [local] * bool(local) + [str(d)] * (d.written != d.value)
+        if names:
+            shown.append(" = ".join((*names, str(d.value))))
+    label = ", ".join(shown)
     text = f"cannot split {size.value} into {parts.value} equal parts"
     if number is not None and count is not None and number > 0:
         fitting = [k for k in range(2, 65) if number % k == 0 and k != number]

@@ -18,6 +18,7 @@ from .builtins import Args, Function, Silent
 from .calls import Passed
 from .context import Lowering
 from .operators import Given, as_kind
+from .scopes import Scope, View
 from .sizes import as_size, quotient
 from .values import Items, Mistake, Several, Thing, Unknown, Value, value_of
 
@@ -145,10 +146,35 @@ def _split_axis(
         return [sizes[n][0] for n in group]
     rest = quotient(size, known) if known.integer != 0 else None
     if rest is None:
-        raise Mistake(prose.not_dividing(a.span, size, known, lo.shared.overrides))
+        letters = " ".join(n for n in group if n in sizes)
+        raise Mistake(
+            prose.not_dividing(
+                a.span,
+                (_local_name(lo, size), size),
+                (letters, known),
+                lo.shared.overrides,
+            )
+        )
     text = f"{size} / {known}"
     lo.whole(rest, span, text)
     return [rest if n not in sizes else sizes[n][0] for n in group]
+
+
+def _local_name(lo: Lowering, size: Dim) -> str:
+    """What the functions around call a size: `c`, which is `width` outside."""
+    scope: Scope | View | None = lo.scope
+    levels = []
+    while isinstance(scope, Scope):
+        levels.append(scope)
+        scope = scope.outer
+    if scope is not None:
+        levels += [outer for outer, _ in scope.levels]
+    for level in levels:
+        for name, value in level.sizes.items():
+            dim = value.dim if isinstance(value, Value) else None
+            if dim is not None and dim.written == size.written and name != str(dim):
+                return name
+    return ""
 
 
 # --------------------------------------------------------------------------- reshape
@@ -295,7 +321,9 @@ def _split(lo: Lowering, a: Args) -> Several:
     part = quotient(size, Dim.of(count))
     if part is None:
         raise Mistake(
-            prose.not_dividing(a.span, size, Dim.of(count), lo.shared.overrides)
+            prose.not_dividing(
+                a.span, ("", size), ("", Dim.of(count)), lo.shared.overrides
+            )
         )
     lo.whole(part, a.span, f"{size} / {count}")
     values: list[Thing] = []

@@ -138,13 +138,29 @@ class Lowering:
         """The diagnostic at the user's call, with the line of std as a note."""
         frame, span = self.frame, diagnostic.span
         if frame.call is None or span is None or not self.in_std(span):
-            return diagnostic
+            return self._with_call(diagnostic)
         name = frame.entered
         line = span.source.line_text(span.line).partition("#")[0].strip()
         if line.startswith(("fn ", "layer ")) and ") = " in line:
             line = line.partition(") = ")[2]
         note = ("", f"in std `{name}`: {line}")
         return replace(diagnostic, span=frame.call, notes=(note, *diagnostic.notes))
+
+    def _with_call(self, diagnostic: Diagnostic) -> Diagnostic:
+        """With a note that says which call of a function led to a mistake in its text."""
+        function, via, span = self.frame.function, self.frame.via, diagnostic.span
+        if function is None or via is None or span is None:
+            return diagnostic
+        body = function.decl.span
+        if span.source is not body.source or not body.start <= span.start < body.end:
+            return diagnostic
+        name = (
+            f"`{via.text}`"
+            if via.text == function.name
+            else f"`{function.name}` by `{via.text}`"
+        )
+        note = ("", f"reached by the call of {name} on line {via.line}")
+        return replace(diagnostic, notes=(*diagnostic.notes, note))
 
     def in_std(self, span: Span | None) -> bool:
         return span is not None and span.source in self.shared.std_sources

@@ -271,10 +271,15 @@ def _input(lo: Lowering, statement: ast.Input) -> None:
         for dim in statement.type.shape if statement.type else ():
             if isinstance(dim, ast.Pack | ast.Stretch):
                 raise Mistake(shapes_prose.open_input(dim.span, dim.span.text))
-            if isinstance(dim, ast.Name) and _names_nothing(lo, dim.text):
-                size = Dim.symbol(dim.text)
-                lo.scope.sizes[dim.text] = Value(lo.graph.size(size), (), None, size)
-                shared.sizes.setdefault(dim.text, dim.span)
+            called = [c.name for c in ast.walk(dim) if isinstance(c, ast.Call)]
+            for part in ast.walk(dim):
+                if not isinstance(part, ast.Name) or part in called:
+                    continue
+                if _names_nothing(lo, part.text):
+                    size = Dim.symbol(part.text)
+                    known_size = Value(lo.graph.size(size), (), None, size)
+                    lo.scope.sizes[part.text] = known_size
+                    shared.sizes.setdefault(part.text, part.span)
             made = lo.size_of(dim, lo.scope)
             if made is None:
                 lo.scope.define(name.text, UNKNOWN, name.span.line, "input")

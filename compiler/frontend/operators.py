@@ -20,6 +20,7 @@ from . import sizes
 from .context import Lowering
 from .values import Mistake, Value, value_of
 
+MOST_FACTORS = 8  # the power of an int that is written out
 LONGEST_TEXT = 32  # a longer operand is "the left side"
 
 OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
@@ -177,6 +178,9 @@ def power(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
     """`a ^ b`: with a number as exponent a power, else exp(b log a) in all but name."""
     number_kind(lo, "^", a, b, span)
     x, y = a.value, b.value
+    n = y.number
+    if x.kind == "int" and isinstance(n, int) and 1 <= n <= MOST_FACTORS:
+        return value_of(_whole_power(x.node, n), x.shape)
     base = as_kind(lo, x, "real")
     if y.number is not None and not y.shape:
         number, dim = None, None
@@ -189,6 +193,14 @@ def power(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
         return Value(node, x.shape, number, dim)
     shape = common_shape(lo, a, b, "^", span)
     return elementwise(lo, "power", "real", shape, x, y)
+
+
+def _whole_power(base: Node, exponent: int) -> Node:
+    """A small power of an int stays one."""
+    node = base
+    for _ in range(exponent - 1):
+        node = node * base
+    return node
 
 
 def negative(lo: Lowering, a: Given, span: Span) -> Value:
