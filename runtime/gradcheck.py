@@ -340,7 +340,7 @@ def excused(
     for h in (1e-5, 1e-7):
         right = (float(f(x + h * direction)) - float(f(x))) / h
         left = (float(f(x)) - float(f(x - h * direction))) / h
-        rounding = 64 * np.finfo(np.float64).eps * height / h
+        rounding = 64 * float(np.finfo(np.float64).eps) * height / h
         slopes.append((right, left, rounding))
     (right, left, rounding), (near_right, near_left, near_rounding) = slopes
     if not (math.isfinite(near_right) and math.isfinite(near_left)):

@@ -8,8 +8,9 @@ nothing. To add a rule, write its update and add it to `RULES`.
     adam = Optimizer("adam", {"lr": 1e-3}, theta)
     adam.step(nabla)                    # changes theta
 
-Where PyTorch and the papers differ, PyTorch is followed: ε stands outside the root, `decay` of
-sgd and adam is added to the gradient, that of adamw shrinks the weights first.
+Where PyTorch and the papers differ, PyTorch is followed: ε stands outside the root (`inside` puts
+adagrad's and rmsprop's into it), `decay` of sgd, adam, adagrad and rmsprop is added to the gradient,
+that of adamw shrinks the weights first.
 """
 
 from __future__ import annotations
@@ -117,6 +118,48 @@ def _adam_step(memory: Memory, nabla: Vector, a: Arguments) -> None:
     memory.theta -= scratch
 
 
+def _adagrad(memory: Memory, nabla: Vector, a: Arguments) -> None:
+    """sum += ∇²;  θ -= η ∇ / (√sum + ε), or with `inside`  θ -= η ∇ / √(sum + ε)"""
+    total, scratch = memory.slots["sum"], memory.scratch
+    _add_decay(memory, nabla, a["decay"])
+    np.multiply(nabla, nabla, out=scratch)
+    total += scratch
+    _root(total, scratch, a)
+    np.divide(nabla, scratch, out=scratch)
+    scratch *= a["lr"]
+    memory.theta -= scratch
+
+
+def _rmsprop(memory: Memory, nabla: Vector, a: Arguments) -> None:
+    """v: mean of ∇²;  d = ∇ / (√v + ε);  b = μ b + d;  θ -= η b  (at μ = 0: θ -= η d)"""
+    square, scratch = memory.slots["square"], memory.scratch
+    _add_decay(memory, nabla, a["decay"])
+    np.multiply(nabla, nabla, out=scratch)
+    scratch *= 1 - a["alpha"]
+    square *= a["alpha"]
+    square += scratch
+    _root(square, scratch, a)
+    np.divide(nabla, scratch, out=scratch)
+    if a["momentum"]:
+        velocity = memory.slots["velocity"]
+        velocity *= a["momentum"]
+        velocity += scratch
+        np.multiply(velocity, a["lr"], out=scratch)
+    else:
+        scratch *= a["lr"]
+    memory.theta -= scratch
+
+
+def _root(square: Vector, out: Vector, a: Arguments) -> None:
+    """√square + ε, or √(square + ε) with `inside`."""
+    if a["inside"]:
+        np.add(square, a["eps"], out=out)
+        np.sqrt(out, out=out)
+    else:
+        np.sqrt(square, out=out)
+        out += a["eps"]
+
+
 _ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
 RULES: dict[str, Rule] = {
@@ -143,6 +186,26 @@ RULES: dict[str, Rule] = {
         ),
         Rule("adam", {**_ADAM, "decay": 0.0}, ("mean", "square"), _adam),
         Rule("adamw", {**_ADAM, "decay": 0.01}, ("mean", "square"), _adamw),
+        Rule(
+            "adagrad",
+            {"lr": 0.01, "eps": 1e-10, "inside": False, "decay": 0.0},
+            ("sum",),
+            _adagrad,
+        ),
+        Rule(
+            "rmsprop",
+            {
+                "lr": 0.01,
+                "alpha": 0.99,
+                "eps": 1e-8,
+                "inside": False,
+                "momentum": 0.0,
+                "decay": 0.0,
+            },
+            ("square", "velocity"),
+            _rmsprop,
+            "The slot velocity is empty without momentum.",
+        ),
     )
 }
 """All rules by name. Arguments and defaults are those that the compiler checks."""
@@ -175,8 +238,8 @@ class Optimizer:
                     f"it has {', '.join(rule.defaults)}"
                 )
         self.arguments = {**rule.defaults, **self.given}
-        unused = self.name == "sgd" and not self.arguments["momentum"]
-        names = () if unused else rule.slots
+        unused = "" if self.arguments.get("momentum", True) else "velocity"
+        names = tuple(name for name in rule.slots if name != unused)
         self.slots = {name: np.zeros_like(self.theta) for name in names}
         self._memory = Memory(self.theta, self.slots, np.empty_like(self.theta))
         self._update = rule.update

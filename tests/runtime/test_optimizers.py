@@ -6,9 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from write_optimizer_golden import CASES, GOLDEN, KEPT, start_and_gradients, torch_run
+from write_optimizer_golden import (
+    CASES,
+    GOLDEN,
+    KEPT,
+    SCHEDULES,
+    start_and_gradients,
+    torch_rates,
+    torch_run,
+)
 
 from gradc.optimizers import RULES, Optimizer, clip_norm, clip_value
+from gradc.schedules import KINDS, Schedule
 
 
 def run(case: str) -> np.ndarray:
@@ -43,7 +52,7 @@ def test_torch(case: str) -> None:
 def test_every_rule_has_a_golden_vector() -> None:
     assert {rule for rule, *_ in CASES.values()} == set(RULES)
     with np.load(GOLDEN) as golden:
-        assert set(golden) == set(CASES)
+        assert set(golden) == {*CASES, *(f"rates/{case}" for case in SCHEDULES)}
 
 
 def test_the_gradients_span_four_decades() -> None:
@@ -79,6 +88,54 @@ def test_state_written_back_resumes_to_the_bit(name: str) -> None:
     for gradient in gradients[20:40]:
         again.step(gradient.copy())
     assert np.array_equal(again.theta, theta)
+
+
+def rates(case: str) -> np.ndarray:
+    name, arguments, rate, steps, *_ = SCHEDULES[case]
+    schedule = Schedule.of({"name": name, "args": arguments})
+    return np.array([schedule.rate(rate, step, steps) for step in range(steps)])
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_schedules(case: str) -> None:
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(rates(case), golden[f"rates/{case}"], rtol=1e-9)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_schedules_torch(case: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    np.testing.assert_allclose(rates(case), torch_rates(case), rtol=1e-9)
+
+
+def test_warm_up_is_linear_and_the_rest_follows_it() -> None:
+    """nanoGPT's: (step + 1) / (warmup + 1) of the rate, then half a cosine to `min`."""
+    schedule = Schedule.of({"name": "cosine", "args": {"warmup": 4, "min": 0.1}})
+    found = [schedule.rate(1.0, step, 10) for step in range(13)]
+    np.testing.assert_allclose(found[:5], [0.2, 0.4, 0.6, 0.8, 1.0])
+    assert found[7] == pytest.approx(0.55) and found[9] < 0.2
+    np.testing.assert_allclose(found[10:], 0.1)
+    shorter = Schedule.of({"name": "cosine", "args": {"steps": 5}})
+    assert shorter.rate(1.0, 5, 1000) == 0
+    for name in KINDS:
+        made = Schedule.of({"name": name, "args": {"warmup": 3}})
+        assert made.rate(2.0, 0, 9) == 0.5 and made.rate(2.0, 3, 9) == 2
+    with pytest.raises(ValueError, match="no schedule 'cos'; there are constant"):
+        Schedule.of({"name": "cos", "args": {}})
+    with pytest.raises(ValueError, match="cosine has no argument 'low'; it has warmup"):
+        Schedule.of({"name": "cosine", "args": {"low": 1}})
+
+
+def test_epsilon_inside_the_root_is_min_char_rnn() -> None:
+    theta, gradients = start_and_gradients()
+    other, memory = theta.copy(), np.zeros_like(theta)
+    optimizer = Optimizer("adagrad", {"lr": 0.1, "eps": 1e-8, "inside": True}, theta)
+    for gradient in gradients:
+        memory += gradient * gradient
+        other += -0.1 * gradient / np.sqrt(memory + 1e-8)
+        optimizer.step(gradient)
+    np.testing.assert_allclose(theta, other, rtol=1e-13)
 
 
 def test_a_schedule_gives_the_rate() -> None:

@@ -39,8 +39,46 @@ CASES: dict[str, tuple[str, dict[str, Any], float | None, float | None]] = {
     ),
     "adamw": ("adamw", {"lr": 0.02}, None, None),
     "adamw_decay": ("adamw", {"lr": 0.02, "decay": 0.3}, None, None),
+    "adagrad": ("adagrad", {"lr": 0.1}, None, None),
+    "adagrad_decay": ("adagrad", {"lr": 0.1, "eps": 1e-3, "decay": 0.05}, None, None),
+    "rmsprop": ("rmsprop", {"lr": 0.01}, None, None),
+    "rmsprop_momentum": (
+        "rmsprop",
+        {"lr": 0.003, "alpha": 0.9, "eps": 1e-4, "momentum": 0.8, "decay": 0.02},
+        None,
+        None,
+    ),
     "clip_norm": ("sgd", {"lr": 0.03}, 0.5, None),
     "clip_value": ("adam", {"lr": 0.03}, None, 0.05),
+}
+
+
+# name -> (schedule, arguments, rate, steps in all, the torch scheduler and its arguments)
+SCHEDULES: dict[str, tuple[str, dict[str, Any], float, int, str, dict[str, Any]]] = {
+    "cosine": (
+        "cosine",
+        {"min": 1e-4},
+        0.01,
+        200,
+        "CosineAnnealingLR",
+        {"T_max": 200, "eta_min": 1e-4},
+    ),
+    "step": (
+        "step",
+        {"every": 30, "factor": 0.5},
+        0.01,
+        200,
+        "StepLR",
+        {"step_size": 30, "gamma": 0.5},
+    ),
+    "exponential": (
+        "exponential",
+        {"factor": 0.97},
+        0.01,
+        200,
+        "ExponentialLR",
+        {"gamma": 0.97},
+    ),
 }
 
 
@@ -65,6 +103,9 @@ def torch_run(case: str) -> np.ndarray:
         betas = (arguments.pop("beta1", 0.9), arguments.pop("beta2", 0.999))
         kind = torch.optim.Adam if rule == "adam" else torch.optim.AdamW
         optimizer: Any = kind([parameter], betas=betas, **arguments)
+    elif rule in ("adagrad", "rmsprop"):
+        kind = torch.optim.Adagrad if rule == "adagrad" else torch.optim.RMSprop
+        optimizer = kind([parameter], **arguments)
     else:
         if rule != "sgd":
             arguments.setdefault("momentum", 0.9)
@@ -83,7 +124,23 @@ def torch_run(case: str) -> np.ndarray:
     return np.array(kept)
 
 
+def torch_rates(case: str) -> np.ndarray:
+    """The rate of each step, by torch.optim.lr_scheduler."""
+    import torch
+
+    _, _, rate, steps, name, arguments = SCHEDULES[case]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+    scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return np.array(rates)
+
+
 if __name__ == "__main__":
     GOLDEN.parent.mkdir(exist_ok=True)
-    np.savez(GOLDEN, **{case: torch_run(case) for case in CASES})
+    rates = {f"rates/{case}": torch_rates(case) for case in SCHEDULES}
+    np.savez(GOLDEN, **{case: torch_run(case) for case in CASES}, **rates)
     print(f"wrote {GOLDEN} ({GOLDEN.stat().st_size} bytes)")
