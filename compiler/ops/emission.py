@@ -113,6 +113,35 @@ REGISTRY.add(
 )
 REGISTRY.add(
     Op(
+        name="sigmoid_of_minus",
+        args=("x",),
+        family="elementwise",
+        infer=_first(),
+        numpy="1 / (1 + np.exp({x}))",
+        numpy_complex=(
+            "np.exp(np.minimum(-{x}, 0)) / (1 + np.exp(np.minimum({x}, -{x})))"
+        ),
+        text="sigmoid(-{x})",
+        result="s",
+        weight=2,
+        call=True,
+    )
+)
+REGISTRY.add(
+    Op(
+        name="softplus_of_minus",
+        args=("x",),
+        family="elementwise",
+        infer=_first(),
+        numpy="np.maximum(-{x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
+        text="softplus(-{x})",
+        result="s",
+        weight=3,
+        call=True,
+    )
+)
+REGISTRY.add(
+    Op(
         name="masked",
         args=("g", "c"),
         family="special",

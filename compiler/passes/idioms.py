@@ -259,6 +259,16 @@ def mask_as_factor(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+# ------------------------------------------------------------------------ logistic
+@rule("softplus", "sigmoid", safety="=")
+def of_minus(rw: Rewriter, n: Node) -> Node | None:
+    """`softplus(-z)`, `sigmoid(-z)` in terms of z: `1 / (1 + np.exp(z))`."""
+    x = n.args[0]
+    if x.is_a("neg") and rw.unbound(x):
+        return rw.make(f"{n.op.name}_of_minus", x.args[0])
+    return None
+
+
 # ------------------------------------------------------------------------ powers
 @rule("pow", safety="~")
 def small_power(rw: Rewriter, n: Node) -> Node | None:
@@ -283,9 +293,12 @@ def small_power(rw: Rewriter, n: Node) -> Node | None:
 # ------------------------------------------------------------------------ signs
 @rule("neg", safety="=")
 def settle_sign(rw: Rewriter, n: Node) -> Node | None:
-    """A sign that nothing absorbed: on the scalar factor, else on the first factor."""
+    """A sign that nothing absorbed: on the scalar factor, else on the first factor.
+
+    Not into a value whose adjoint is computed: `d_z` is the adjoint of a `z` that is there.
+    """
     x = n.args[0]
-    if not (is_product(x) and rw.free(x)):
+    if not (is_product(x) and rw.free(x)) or (x in rw.primals and not rw.static(x)):
         return None
     if x.shape != ():
         s = scalar_under(rw, x.args[1])
@@ -344,6 +357,7 @@ RULES: tuple[Rule, ...] = (
     log_total,
     put_on_base,
     mask_as_factor,
+    of_minus,
     small_power,
     settle_sign,
     scalar_first,

@@ -62,6 +62,7 @@ class Rewriter:
         self.bound: set[Node] = set()  # new nodes that a binding stands for
         self.shared: set[Node] = set()  # new nodes that two values read
         self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
+        self.primals: set[Node] = set()  # the new values that have an adjoint
         self.final = False  # is the node at hand a result that nothing else reads?
         self._static: dict[Node, bool] = {}
         self._normal: set[Node] = set()
@@ -132,6 +133,7 @@ class Rewriter:
         saved = graph.origin, graph.deriving
         graph.deriving = True  # 1 - sigmoid(x) of a derivative stays what it is
         finals = results_alone(order, uses)
+        primals = {p for ps in adjoints.values() for p in ps}
         new: dict[Node, Node] = {}
         # A rule that fires without end would be a mistake in the tables: the walk then
         # stops improving, and the tests see that the fuel ran out.
@@ -145,6 +147,8 @@ class Rewriter:
                 made = new[n] = self.simplify(made)
                 if n in adjoints:
                     self.adjoint_of[made] = adjoints[n]
+                if n in primals:
+                    self.primals.add(made)
                 if n in bound:
                     self.bound.add(made)
                 cheap = made.op.view or (made.shape == () and self.static(made))

@@ -58,8 +58,10 @@ class Monomial:
             if open_ and room and n.is_a("neg"):
                 self.negative = not self.negative
                 stack.append((n.args[0], under))
-            elif open_ and room and _opens(n) and (not under or rw.static(n)):
+            elif open_ and room and n.is_a("mul") and (not under or rw.static(n)):
                 stack += [(n.args[1], under), (n.args[0], under)]
+            elif open_ and room and not under and 2 < _exponent(n) < FACTORS:
+                stack += [(n.args[0], under)] * _exponent(n)
             elif open_ and room and n.is_a("div") and rw.static(n.args[1]):
                 if not under or rw.static(n):
                     stack += [(n.args[1], not under), (n.args[0], under)]
@@ -84,9 +86,22 @@ class Monomial:
             if quotient * under == over and len(repr(quotient)) <= len(repr(over)) + 2:
                 over, under = quotient, 1
         self.over, self.under = _whole(over), _whole(under)
+        self._cancel_exponentials()
         self.up.sort(key=_rank)
         self.down.sort(key=_rank)
         return self
+
+    def _cancel_exponentials(self) -> None:
+        """`(1 / e) * e` -> `1`, for an exponential e: 0 or infinite by rounding only.
+
+        So the derivative of 1 / exp(u) is -1 / exp(u) times that of u.
+        """
+        for e in [n for n in self.up if n.is_a("exp")]:
+            for q in self.up:
+                if q.is_a("div") and q.args[1] is e and number(q.args[0]) == 1:
+                    self.up.remove(e)
+                    self.up.remove(q)
+                    break
 
     @property
     def numerator_is_one(self) -> bool:
@@ -119,6 +134,16 @@ def _opens(n: Node) -> bool:
     return n.is_a("mul") and n.args[0] is not n.args[1]
 
 
+def _exponent(n: Node) -> int:
+    exponent = n.attrs["exponent"] if n.is_a("pow") else 0
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _number_in(n: Node) -> bool:
+    """Is its first factor a number? Then its square has one too."""
+    return number(n.args[0]) is not None
+
+
 def _whole(value: int | float) -> int | float:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
         return int(value)
@@ -132,8 +157,21 @@ def _rank(n: Node) -> int:
     return 1 if n.is_a("size") else 2 if n.is_a("seed") else 3
 
 
+def _powers(rw: Rewriter, factors: list[Node]) -> list[Node]:
+    """The factors, equal ones as one power, where the first of them stood."""
+    times: dict[Node, int] = {}
+    for n in factors:
+        times[n] = times.get(n, 0) + 1
+    if len(times) == len(factors):
+        return list(factors)
+    return [
+        n if k == 1 else rw.settled(rw.graph.apply("pow", n, exponent=k))
+        for n, k in times.items()
+    ]
+
+
 def _product(rw: Rewriter, value: int | float, factors: list[Node]) -> Node:
-    nodes = list(factors)
+    nodes = _powers(rw, factors)
     if value != 1 or not nodes:
         nodes.insert(0, rw.const(value))
     out = nodes[0]
@@ -192,7 +230,7 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
     if n.shape != () or n.kind != "real":
         return None
     a, b = n.args
-    if a is b and n.is_a("mul"):
+    if a is b and n.is_a("mul") and not (_opens(a) and rw.free(a) and _number_in(a)):
         return None
     if n.is_a("div") and not rw.static(b):
         x = negated(rw, b)

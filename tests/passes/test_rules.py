@@ -365,6 +365,10 @@ CASES: dict[str, list[Build]] = {
         lambda g: apply("exp", g("k", 6)) + unslice(g, "p", 1, 3),
     ],
     "mask_as_factor": [],  # needs adjoints: test_passes.py
+    "of_minus": [
+        lambda g: apply("sigmoid", -x(g)),
+        lambda g: apply("softplus", -x(g)) * apply("sin", -x(g)),
+    ],
     "small_power": [
         lambda g, n=n: apply("pow", x(g), exponent=n) for n in range(3, 9)  # type: ignore[misc]
     ],
