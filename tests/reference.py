@@ -202,6 +202,7 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
+    "drawn": _re,
     "stop": _re,
     "xlogy": _xlogy,
 }
@@ -425,6 +426,8 @@ SHAPED: dict[str, Callable[..., Array]] = {
     "sum_over": _reduced("sum"),
     "mean_over": _reduced("mean"),
     "max_over": _reduced("max", initial=-np.inf),
+    "sigmoid_of_minus": lambda n, sizes, x: _sigmoid(-x),
+    "softplus_of_minus": lambda n, sizes, x: _softplus(-x),
     "finite": lambda n, sizes, x: np.isfinite(x),
     "masked": lambda n, sizes, g, c: g * c,
     "put_on": _put_on,

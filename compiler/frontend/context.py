@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..errors import calls as calls_prose
 from ..errors import program as program_prose
@@ -25,6 +26,9 @@ from .scan import Limits
 from .scopes import Scope
 from .sizes import as_size, luck, whole_check
 from .values import Builtin, Function, Mistake, Thing, Unknown, Value
+
+if TYPE_CHECKING:
+    from .loops import Loop
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Shared:
     inputs: dict[str, Input] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
     params: dict[str, Made] = field(default_factory=dict)
+    states: dict[str, Made] = field(default_factory=dict)
     equations: dict[tuple[int, tuple[int, ...]], Equation] = field(default_factory=dict)
     checks: dict[tuple[object, ...], Check] = field(default_factory=dict)
     sizes: dict[str, Span] = field(default_factory=dict)  # where a dim was introduced
@@ -120,6 +125,10 @@ class Lowering:
     metrics: list[Root] = field(default_factory=list)
     outputs: list[Root] = field(default_factory=list)
     overs: list[ast.Name] = field(default_factory=list)
+    loss_spans: dict[str, Span] = field(default_factory=dict)
+    loops: list[Loop] = field(default_factory=list)  # around, outermost first
+    events: dict[str, int] = field(default_factory=dict)  # random paths met so far
+    updates: dict[str, Node] = field(default_factory=dict)  # state path -> new value
 
     @property
     def graph(self) -> Graph:

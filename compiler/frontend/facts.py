@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..autodiff import rows
+from ..errors import loops as loops_prose
 from ..errors import program as prose
 from ..ir.dims import Dim, Shape
 from ..ir.dims import size as count
@@ -36,6 +37,7 @@ def program(
     """The checked program."""
     _check_overs(shared, training)
     _check_unused(shared, training)
+    _check_draws(shared, training)
     equations = list(shared.equations.values())
     mode = _mode(shared, training, equations)
     other = mode if evaluation is training else _mode(shared, evaluation, equations)
@@ -59,6 +61,8 @@ def program(
         train=resolved.train,
         stratify=_stratify(mode.losses, inputs),
         classes_of=_classes_of(mode.losses, other.outputs),
+        states=tuple(m.param for m in shared.states.values()),
+        noises=_noises([*roots, *(n for _, n in mode.updates)]),
     )
 
 
@@ -96,6 +100,7 @@ def _mode(shared: Shared, lo: Lowering, equations: list[Equation]) -> Mode:
         metrics=tuple(_rows(r, dims) for r in lo.metrics),
         outputs=tuple(lo.outputs),
         total=total,
+        updates=tuple(lo.updates.items()) if lo.training else (),
     )
 
 
@@ -156,6 +161,34 @@ def _check_unused(shared: Shared, lo: Lowering) -> None:
             shared.reporter.report(
                 prose.unused_param(made.call, made.param.name, path, made.span)
             )
+
+
+def _noises(roots: Iterable[Node]) -> tuple[Node, ...]:
+    """The draws that the program makes, in order."""
+    return tuple(n for n in topological(roots) if n.is_a("noise"))
+
+
+def _check_draws(shared: Shared, lo: Lowering) -> None:
+    """No loss may need the gradient of a draw by the parameters of its law."""
+    for root in lo.losses:
+        seen: set[Node] = set()
+        stack = [root.node]
+        while stack:
+            node = stack.pop()
+            if node in seen or node.is_a("stop") or node.kind != "real":
+                continue
+            seen.add(node)
+            if node.is_a("drawn"):
+                below = [n for n in topological([node]) if n.is_a("param")]
+                if below:
+                    paths = [str(n.attrs["name"]) for n in below]
+                    name, line = str(node.attrs["name"]), int(node.attrs["line"])
+                    said = loops_prose.grad_through_random(
+                        lo.loss_spans[root.name], name, line, paths
+                    )
+                    shared.reporter.report(said)
+                    return
+            stack.extend(node.args)
 
 
 # ------------------------------------------------------------- ints used as an index

@@ -122,6 +122,10 @@ def _build(
         node = g.apply("reshape", node, shape=plain(final))
     if gather is not None:
         _, indices, span = gather
+        loop = next((l for l in reversed(lo.loops) if l.step is indices.node), None)
+        slice_ = loop.sequence(lo, node, at) if loop is not None else None
+        if slice_ is not None:  # the step's part of a sequence
+            return value_of(slice_, (*final[:at], *final[at + 1 :]))
         node = g.apply("take", node, as_kind(lo, indices, "int"), axis=at)
         final = (*final[:at], *indices.shape, *final[at + 1 :])
         lo.sized(final, span, "what is gathered")

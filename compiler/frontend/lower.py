@@ -36,11 +36,14 @@ from . import (
     builtins,
     calls,
     derivatives,
+    events,
     facts,
     fills,
     indexing,
+    loops,
     operators,
     paths,
+    windows,
 )
 from .builtins import Args, Silent, tensor_of
 from .calls import Home, Passed
@@ -76,7 +79,7 @@ from .values import (
 if TYPE_CHECKING:
     from .resolve import Resolved
 
-PRIMITIVE_RULES = {**builtins.FUNCTIONS, **arrange.FUNCTIONS}
+PRIMITIVE_RULES = {**builtins.FUNCTIONS, **arrange.FUNCTIONS, **windows.FUNCTIONS}
 
 
 def lower(resolved: Resolved, options: Any = None) -> Program:
@@ -161,15 +164,16 @@ def _statement(lo: Lowering, statement: ast.Statement) -> Thing | None:
             case ast.Return():
                 return _return(lo, statement)
             case ast.For():
-                _later(lo, statement, "the loop `for`", paths.defined_in([statement]))
+                equation = _begin(lo, statement)
+                numbers = _numbers(lo, statement.body)
+                loops.loop(lo, statement, _block, numbers, equation)
             case ast.State():
-                names = [n.text for n in statement.names]
-                _later(lo, statement, "`state`", names)
+                events.state(lo, statement)
             case ast.Random():
-                names = [n.text for n in statement.names]
-                _later(lo, statement, "`random`", names)
+                events.random(lo, statement)
             case ast.Update():
-                _later(lo, statement, "`update`", [])
+                _begin(lo, statement)
+                events.update(lo, statement)
             case ast.Use() | ast.Train():
                 pass
             case _:
@@ -198,18 +202,6 @@ def _forget(lo: Lowering, statement: ast.Statement) -> None:
     for name in names:
         scope = lo.scope.continued(name.text) or lo.scope
         scope.define(name.text, UNKNOWN, name.span.line)
-
-
-def _later(
-    lo: Lowering, statement: ast.Statement, thing: str, names: Sequence[str]
-) -> None:
-    """What the next version knows: one message, and no follow-ups."""
-    for name in names:
-        lo.scope.define(name, UNKNOWN, statement.span.line)
-    word = statement.span.source.span(
-        statement.span.start, statement.span.start + len(statement.span.text.split()[0])
-    )
-    lo.report(shapes_prose.not_yet(word, thing))
 
 
 def _block(lo: Lowering, statements: Sequence[ast.Statement]) -> Thing | None:
@@ -407,7 +399,10 @@ def _define(lo: Lowering, statement: ast.Define) -> None:
             except Mistake as mistake:
                 lo.report(mistake.diagnostic)
                 value = UNKNOWN
-        _assign(lo, statement, name, value, equation)
+        if target.indices is not None:
+            loops.collect(lo, target, value)
+        else:
+            _assign(lo, statement, name, value, equation)
 
 
 def _storable(lo: Lowering, thing: Thing, span: Span) -> Value | Unknown:
@@ -619,6 +614,7 @@ def _root(lo: Lowering, statement: ast.Root) -> None:
     over = tuple(n.text for n in statement.over) or None
     root = Root(name, thing.node, equation, over)
     (lo.losses if statement.role == "loss" else lo.metrics).append(root)
+    lo.loss_spans.setdefault(name, statement.value.span)
     lo.overs += statement.over
 
 

@@ -43,6 +43,7 @@ class Limits:
     calls: int = 64  # inside calls
     axes: int = 8
     elements: int = 1 << 31  # of one tensor
+    seconds: int = 10  # of computing: kept by the command line
 
 
 KEYWORDS: dict[str, str] = {

@@ -106,8 +106,9 @@ def _table() -> dict[str, Primitive]:
     for name in ("softmax", "cumsum", "sort"):
         add("reduction", name, _X, _k("axis", "-1"))
     images = (_X, _p("K"), _p("stride", "1"), _p("pad", '"same"'))
-    add("window", "conv2d", *images)
-    add("window", "conv_transpose2d", *images)
+    apart = (_k("dilation", "1"), _k("groups", "1"))
+    add("window", "conv2d", *images, *apart)
+    add("window", "conv_transpose2d", *images, *apart)
     add(
         "window",
         "pool2d",

@@ -702,3 +702,18 @@ elementwise(
     samples=Samples((REAL,)),
     note="x, held fixed: no gradient flows through it.",
 )
+
+elementwise(
+    "drawn",
+    "x",
+    infer=lambda args, attrs: (args[0].shape, args[0].kind),
+    numpy="{x}",
+    numpy_complex="np.real({x})",
+    text="{x}",
+    latex="{x}",
+    result="x",
+    weight=0,
+    view=True,
+    samples=Samples((REAL,), attrs=({"name": "sample", "line": 1},)),
+    note="A random draw whose law depends on values: it has no gradient by them.",
+)

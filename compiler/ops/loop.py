@@ -124,6 +124,11 @@ class Draft:
             self.graph, "carry", len(carries) - 1, init.shape, init.kind, self.tag
         )
 
+    def carry_of(self, index: int) -> Node:
+        """The formal of the carry of that number."""
+        init = self.outer["carry"][index]
+        return formal(self.graph, "carry", index, init.shape, init.kind, self.tag)
+
     def slice(self, sequence: Node) -> Node:
         """The formal of a sequence (T first) at the step's place."""
         return self._formal("slice", sequence, sequence.shape[1:])
@@ -260,6 +265,8 @@ def replaced(
         else:
             with graph.at(n.origin):
                 table[n] = rebuild(graph, n, args)
+            if n in graph.hints:
+                graph.hint(table[n], *graph.hints[n])
     return [table[r] for r in roots]
 
 
@@ -291,6 +298,8 @@ def lifted(
             made = _lift(graph, n, args, steps)
         if made is None:
             return None, True
+        if n in graph.hints:
+            graph.hint(made, *graph.hints[n])
         found[n] = (made, True)
     return found[root]
 

@@ -1,0 +1,236 @@
+"""What is said of loops, random draws and states: time, chance and memory."""
+
+from __future__ import annotations
+
+from ..ir.dims import Dim, Shape, show
+from ..source import Span
+from .form import Diagnostic
+
+
+def steps_not_a_size(span: Span, text: str, found: str) -> Diagnostic:
+    """`for t in x { }`: the number of steps is no size."""
+    return Diagnostic(
+        "loop-steps",
+        span,
+        f"`for` needs a number of steps, but `{text}` is {found}",
+        notes=(
+            (
+                "rule",
+                "the steps are a constant or a size of the data: `for t in T { … }`",
+            ),
+            ("help", "there is no loop whose end the data decide"),
+        ),
+    )
+
+
+def loop_shape(
+    span: Span, name: str, before: Shape, after: Shape, line: int
+) -> Diagnostic:
+    """A loop value that changes shape from one step to the next."""
+    return Diagnostic(
+        "loop-shape",
+        span,
+        f"`{name}` changes shape from one step to the next",
+        label=f"{show(before, described=True)} becomes {show(after, described=True)}",
+        notes=(
+            ("", f"{name}: {show(before, described=True)} starts on line {line}"),
+            (
+                "help",
+                "a loop value keeps its shape; to keep every step write `seq[:, t] = ...`",
+            ),
+        ),
+    )
+
+
+def loop_kind(span: Span, name: str, before: str, after: str) -> Diagnostic:
+    """A loop value that changes its kind."""
+    return Diagnostic(
+        "loop-kind",
+        span,
+        f"`{name}` is {before} when the loop begins and {after} after a step",
+        notes=(("help", "a loop value keeps its kind"),),
+    )
+
+
+def collect_place(span: Span, name: str, index: str) -> Diagnostic:
+    """`y[t, t] = e`: not one place for the step."""
+    return Diagnostic(
+        "collect-place",
+        span,
+        f"`{name}[…]` must name the step once and `:` elsewhere",
+        notes=(
+            ("rule", f"`{name}[:, {index}] = e` puts the steps on the second axis"),
+        ),
+    )
+
+
+def collect_rank(span: Span, name: str, items: int, shape: Shape) -> Diagnostic:
+    """`y[:, t] = e` where e has another number of axes."""
+    return Diagnostic(
+        "collect-rank",
+        span,
+        f"`{name}[…]` has {items} places, but the value has shape {show(shape, described=True)}",
+        notes=(
+            (
+                "help",
+                f"one place for the step and at most {len(shape)} for the axes of the value",
+            ),
+        ),
+    )
+
+
+def collected_twice(span: Span, name: str) -> Diagnostic:
+    """Two equations of a loop that fill one sequence."""
+    return Diagnostic(
+        "collected-twice",
+        span,
+        f"`{name}` has an entry for this step already",
+        notes=(("help", "collect the second value under another name"),),
+    )
+
+
+def root_in_loop(span: Span, word: str) -> Diagnostic:
+    """`return` inside a `for`."""
+    return Diagnostic(
+        "return-in-loop",
+        span,
+        f"`{word}` inside a `for`",
+        notes=(("help", f"`{word}` after the loop: its values hold the last step"),),
+    )
+
+
+def not_a_law(span: Span, name: str, found: str) -> Diagnostic:
+    """`random x = 3`."""
+    return Diagnostic(
+        "random-law",
+        span,
+        f"`random {name}` needs a law to draw from, but got {found}",
+        notes=(
+            (
+                "help",
+                "`normal(0, 1)`, `uniform(0, 1)`, `bernoulli(0.5)` or `categorical(p)`",
+            ),
+        ),
+    )
+
+
+def law_argument(span: Span, law: str, shape: Shape, found: Shape) -> Diagnostic:
+    """An argument of a law that does not fit the declared shape."""
+    return Diagnostic(
+        "random-shape",
+        span,
+        f"`{law}` draws {show(shape, described=True)}, but its argument is "
+        f"{show(found, described=True)}",
+        notes=(
+            ("help", "an argument of a law fits the declared shape by broadcasting"),
+        ),
+    )
+
+
+def law_kind(span: Span, law: str, kind: str) -> Diagnostic:
+    """`random x: int[N] = normal(0, 1)`."""
+    good = "an int" if law == "categorical" else "a real"
+    return Diagnostic(
+        "random-kind",
+        span,
+        f"`{law}` draws {good}, not {kind}",
+        notes=(("help", f"declare it {good.split()[-1]}"),),
+    )
+
+
+def law_of_weights(span: Span, law: str) -> Diagnostic:
+    """`random x = he()`."""
+    return Diagnostic(
+        "random-law",
+        span,
+        f"`{law}()` fills parameters; it is no law to draw from",
+        notes=(("help", "`normal(0, 1)`, `uniform(0, 1)`, `bernoulli(p)`"),),
+    )
+
+
+def grad_through_random(
+    span: Span, drawn: str, line: int, params: list[str]
+) -> Diagnostic:
+    """A loss that depends on a draw whose law depends on a parameter."""
+    first = params[0]
+    return Diagnostic(
+        "grad-through-random",
+        span,
+        "training would need the gradient of a random draw",
+        label=f"depends on `random {drawn}` (line {line}), whose law depends on `{first}`",
+        notes=(
+            (
+                "help",
+                f"`stop({drawn})` treats the sample as fixed data (contrastive divergence)",
+            ),
+            (
+                "help",
+                "for a normal, `z = mu + sigma * eps` with `random eps: [..] = normal(0, 1)`",
+            ),
+        ),
+    )
+
+
+def not_a_state(span: Span, name: str, found: str) -> Diagnostic:
+    """`update x = e` where x is no state."""
+    return Diagnostic(
+        "update-no-state",
+        span,
+        f"`update` sets a state, but `{name}` is {found}",
+        notes=(("help", f"declare it: `state {name}: [..] = 0`"),),
+    )
+
+
+def updated_twice(span: Span, name: str, path: str) -> Diagnostic:
+    """A state with two new values in one step."""
+    return Diagnostic(
+        "updated-twice",
+        span,
+        f"`{name}` ({path}) is updated twice in one step",
+        notes=(
+            (
+                "help",
+                "one `update` a state; what is in a `fn` exists once and runs at every call: "
+                "write a `layer` for a state of its own",
+            ),
+        ),
+    )
+
+
+def update_shape(span: Span, name: str, shape: Shape, found: Shape) -> Diagnostic:
+    """The new value of a state has another shape."""
+    return Diagnostic(
+        "update-shape",
+        span,
+        f"`{name}` is {show(shape, described=True)}, but its new value is "
+        f"{show(found, described=True)}",
+    )
+
+
+def update_in_loop(span: Span, name: str) -> Diagnostic:
+    """`update` inside a `for`."""
+    return Diagnostic(
+        "update-in-loop",
+        span,
+        f"`{name}` is updated at every step of a `for`",
+        notes=(("help", "carry a value through the loop and `update` after it"),),
+    )
+
+
+def state_kind(span: Span, kind: str) -> Diagnostic:
+    """`state x: int`."""
+    return Diagnostic(
+        "state-kind",
+        span,
+        f"a state is real, not {kind}",
+        notes=(("help", "leave the kind out: real is the default"),),
+    )
+
+
+def too_many_steps(span: Span, steps: Dim, limit: int) -> Diagnostic:
+    """More steps than a tensor has elements."""
+    return Diagnostic(
+        "too-many-steps",
+        span,
+        f"{steps} steps are more than the {limit} elements that a tensor may have",
+    )
