@@ -220,6 +220,17 @@ def too_many_nodes(span: Span | None, limit: int) -> Diagnostic:
     )
 
 
+def too_slow(name: str, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-slow",
+        None,
+        f"compiling {name} takes more than {limit} s",
+        notes=(
+            ("help", f"if it is meant to be so large: `--limit seconds={10 * limit}`"),
+        ),
+    )
+
+
 def too_many_axes(span: Span, text: str, rank: int, limit: int) -> Diagnostic:
     return Diagnostic(
         "too-many-axes",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .exits import Exit, UsageError
 from .options import Parser, add_common, names
-from .programs import add_level, options_of, show_warnings, source_of
+from .programs import add_level, in_time, options_of, show_warnings, source_of
 from .terminal import Terminal, columns, write_error
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     )
     if out != "-":
         refuse_to_overwrite(Path(out), args.force)
-    made = build(source, options_of(args, folder), until=args.emit)
+    options = options_of(args, folder)
+    with in_time(source, options):
+        made = build(source, options, until=args.emit)
     if args.time_passes:
         write_error(timings(made.seconds))
     if args.emit != "py":

@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .exits import UsageError
@@ -83,11 +88,39 @@ def source_of(args: Namespace) -> tuple[Source, Path]:
     return Source.from_text(name, text), folder
 
 
+@contextmanager
+def in_time(source: Source, options: Options) -> Iterator[None]:
+    """Reject a program that takes longer to compile than its limit says.
+
+    What counts is the time of this process, so that a busy machine rejects no more. There is
+    no limit where there is no such clock, or in a thread.
+    """
+    from gradc.compiler.errors import CompileError
+    from gradc.compiler.errors.program import too_slow
+
+    seconds = options.limits.seconds
+
+    def expire(number: int, frame: FrameType | None) -> None:
+        raise CompileError([too_slow(source.name, seconds)])
+
+    if not hasattr(signal, "setitimer") or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, expire)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
 def compile_text(source: Source, options: Options, terminal: Terminal) -> Compiled:
     """Compile; warnings go to stderr."""
     from gradc.compiler import compile_source
 
-    compiled = compile_source(source, options)
+    with in_time(source, options):
+        compiled = compile_source(source, options)
     show_warnings(compiled, terminal)
     return compiled
 

@@ -145,3 +145,15 @@ def test_mistakes_of_the_program(gradc: Any, tmp_path: Path) -> None:
     assert done.err.startswith("bad.net:5:7: error[matmul-shape]: ")
     assert done.err.endswith("\n1 error\n")
     assert not (tmp_path / "bad_net.py").exists()
+
+
+def test_a_program_that_takes_too_long(gradc: Any, tmp_path: Path) -> None:
+    lines = ["input x: [N]", "h0 = x"]
+    lines += [f"h{i} = tanh(h{i - 1} + sin(h{i - 1}))" for i in range(1, 9001)]
+    (tmp_path / "long.net").write_text("\n".join([*lines, "output h9000"]))
+    done = gradc("compile", "long.net", "--limit", "seconds=1", "-o", "-")
+    assert done.code == 3 and done.out == ""
+    assert "error[too-slow]: compiling long.net takes more than 1 s" in done.err
+    assert "--limit seconds=10" in done.err
+    (tmp_path / "short.net").write_text("input x\noutput y = x\n")
+    assert gradc("compile", "short.net", "-o", "-", "--limit", "seconds=1").code == 0
