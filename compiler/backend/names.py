@@ -95,6 +95,7 @@ class Names:
         self.of: dict[Node, str] = {}
         self.symbols: dict[str, str] = {}  # a size or a constant -> its name
         self.taken: set[str] = set()  # marked names
+        self.numbers: dict[tuple[str, tuple[int, ...]], int] = {}  # the last one given
         self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
         self.last: dict[str, tuple[int, ...]] = {}  # a carried name's last version
         self.hints = plan.program.graph.hints
@@ -108,9 +109,12 @@ class Names:
         """A free name: `base`, else `base_2`, …"""
         base = safe(base)
         name, k = base, 1
-        while not self._free(name, copy):
-            k += 1
-            name = f"{base.rstrip('_')}_{k}"
+        if not self._free(name, copy):
+            k = self.numbers.get((base, copy), 1)
+            while not self._free(name, copy):
+                k += 1
+                name = f"{base.rstrip('_')}_{k}"
+            self.numbers[base, copy] = k
         made = mark(name, copy)
         self.taken.add(made)
         self.bases.setdefault(name, set()).add(copy)
