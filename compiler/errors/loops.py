@@ -89,16 +89,6 @@ def collected_twice(span: Span, name: str) -> Diagnostic:
     )
 
 
-def root_in_loop(span: Span, word: str) -> Diagnostic:
-    """`return` inside a `for`."""
-    return Diagnostic(
-        "return-in-loop",
-        span,
-        f"`{word}` inside a `for`",
-        notes=(("help", f"`{word}` after the loop: its values hold the last step"),),
-    )
-
-
 def not_a_law(span: Span, name: str, found: str) -> Diagnostic:
     """`random x = 3`."""
     return Diagnostic(
@@ -171,16 +161,6 @@ def grad_through_random(
     )
 
 
-def not_a_state(span: Span, name: str, found: str) -> Diagnostic:
-    """`update x = e` where x is no state."""
-    return Diagnostic(
-        "update-no-state",
-        span,
-        f"`update` sets a state, but `{name}` is {found}",
-        notes=(("help", f"declare it: `state {name}: [..] = 0`"),),
-    )
-
-
 def updated_twice(span: Span, name: str, path: str) -> Diagnostic:
     """A state with two new values in one step."""
     return Diagnostic(
@@ -204,6 +184,15 @@ def update_shape(span: Span, name: str, shape: Shape, found: Shape) -> Diagnosti
         span,
         f"`{name}` is {show(shape, described=True)}, but its new value is "
         f"{show(found, described=True)}",
+    )
+
+
+def update_kind(span: Span, name: str, found: str) -> Diagnostic:
+    """The new value of a state is no real value."""
+    return Diagnostic(
+        "update-kind",
+        span,
+        f"`{name}` holds real numbers, but its new value is {found}",
     )
 
 

@@ -218,16 +218,17 @@ def update(lo: Lowering, statement: ast.Update) -> None:
     held = lo.scope.find(name.text)
     if isinstance(held, Unknown):
         return
-    if not isinstance(held, Value) or not held.node.is_a("state"):
-        found = held.text() if isinstance(held, Value) else what(held)
-        raise Mistake(prose.not_a_state(name.span, name.text, found))
+    assert isinstance(held, Value)  # resolve has looked
+    assert held.node.is_a("state")
     if lo.loops:
         raise Mistake(prose.update_in_loop(name.span, name.text))
     thing = lo.evaluate(lo, statement.value)
     if isinstance(thing, Unknown):
         return
     if not isinstance(thing, Value):
-        raise Mistake(prose.not_a_state(statement.value.span, name.text, what(thing)))
+        raise Mistake(prose.update_kind(statement.value.span, name.text, what(thing)))
+    if thing.kind == "bool":
+        raise Mistake(prose.update_kind(statement.value.span, name.text, "bool"))
     if thing.shape not in ((), held.shape):
         raise Mistake(
             prose.update_shape(statement.value.span, name.text, held.shape, thing.shape)

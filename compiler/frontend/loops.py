@@ -79,11 +79,9 @@ def loop(
     lo.loops.append(at)
     try:
         with lo.inside(frame):
-            given = block(lo, statement.body)
+            block(lo, statement.body)
     finally:
         lo.loops.pop()
-    if given is not None:
-        raise Mistake(prose.root_in_loop(statement.span, "return"))
     _finish(lo, statement, at, scope, carried, equation)
 
 
@@ -168,7 +166,9 @@ def _finish(
             carried[name] = UNKNOWN
             nexts.append(draft.carry_of(names.index(name)))
             continue
-        nexts.append(_next(lo, statement, name, start, after, scope.lines[name]))
+        home = lo.scope.continued(name)
+        line = home.lines[name] if home is not None else 0
+        nexts.append(_next(lo, statement, name, start, after, line))
     values = [v.node for _, v, _ in at.collected.values()]
     g.origin = lo.origin(lo.user_call or statement.span)
     made, projected = draft.finish(nexts, values)

@@ -34,6 +34,7 @@ THEMES = (
     "calls",
     "program",
     "derivatives",
+    "loops",
 )
 
 # Messages that no file of this folder can bring about, and the test that does.
