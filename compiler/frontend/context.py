@@ -8,7 +8,7 @@ its text was reached from the user's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -116,7 +116,8 @@ class Lowering:
     shared: Shared
     training: bool
     frame: Frame
-    evaluate: Callable[[Lowering, ast.Expr], Thing]  # lower.expression
+    evaluate: Callable[[Lowering, ast.Expr], Thing]  # expressions.expression
+    block: Callable[[Lowering, Sequence[ast.Statement]], Thing | None]  # lower's
     asked_training: bool = False  # whether the mode made a difference
     copies: int = 1  # product of the repeats around
     equation: int = -1

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Mistake(Exception):
     """A mistake of the user's, found inside an expression.
 
-    Raised where it is found; `lower.expression` reports it and goes on with UNKNOWN.
+    Raised where it is found; `expressions.expression` reports it and goes on.
     """
 
     def __init__(self, diagnostic: Diagnostic) -> None:
