@@ -147,7 +147,7 @@ def test_mistakes_of_the_program(gradc: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "bad_net.py").exists()
 
 
-def test_a_program_that_takes_too_long(gradc: Any, tmp_path: Path) -> None:
+def test_too_slow_programs_are_rejected(gradc: Any, tmp_path: Path) -> None:
     lines = ["input x: [N]", "h0 = x"]
     lines += [f"h{i} = tanh(h{i - 1} + sin(h{i - 1}))" for i in range(1, 9001)]
     (tmp_path / "long.net").write_text("\n".join([*lines, "output h9000"]))

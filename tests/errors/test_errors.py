@@ -40,6 +40,7 @@ THEMES = (
 # Messages that no file of this folder can bring about, and the test that does.
 ELSEWHERE = {
     "program.too_many_nodes": "lowering/test_program_limits.py",
+    "program.too_slow": "cli/test_compile.py",
     "text.file_too_large": "frontend/test_limits.py",
     "names.too_many_files": "frontend/test_includes.py",
     "names.used_too_deeply": "frontend/test_includes.py",
