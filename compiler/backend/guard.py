@@ -37,8 +37,8 @@ NP_FUNCTIONS = frozenset("""
     expand_dims expm1 eye fabs flip floor floor_divide full full_like greater
     greater_equal hypot identity inner isfinite isinf isnan less less_equal log log10
     log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul max maximum
-    mean min minimum mod moveaxis multiply negative not_equal ones ones_like outer pad
-    positive power prod put_along_axis ravel real reciprocal remainder repeat reshape roll
+    mean min minimum mod moveaxis multiply ndindex negative not_equal ones ones_like outer
+    pad positive power prod put_along_axis ravel real reciprocal remainder repeat reshape roll
     rint round sign sin sinh sort split sqrt square squeeze stack subtract sum swapaxes
     take take_along_axis tan tanh tensordot tile trace transpose tril triu true_divide
     trunc vdot where zeros zeros_like

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..ir.node import Node
 from .plan import Function
 from .pyast import template
-from .views import Views
+from .views import Views, gathers
 
 BUDGET = 6
 
@@ -126,8 +126,9 @@ class _Nesting:
         op = n.args[0].op if n in self.views.folded else n.op
         if op.call or op.name in ("pow", "power"):
             self.lines.update(k for k in kids if self.product[k])
-        if op.name == "einsum2" and self.f.name == "backward":
-            self.lines.update(kids)
+        if op.name == "einsum2":
+            backward = self.f.name == "backward"
+            self.lines.update(k for k in kids if backward or gathers(k))
         if op.name in ("mul", "div") and len(n.args) == 2:
             for k in kids:
                 others = [a for a in n.args if not self.views.constant(a)]

@@ -8,6 +8,7 @@ whether it is computed, read through, or an atom that is written where it is use
 * A reduction keeps its axes in the DAG; a reshape that drops them again is no view but
   the reduction itself, ``x.sum(axis=0)``, where nobody reads the reduction otherwise: it
   is `folded`.
+* A reshape of windows is no view either: it copies each of them (`gathers`).
 * *Trivial* is arithmetic of sizes, constants and ``d_loss``: never named, never saved.
 """
 
@@ -53,7 +54,7 @@ class Views:
         if n.op.name == "cast":
             return n.args[0].kind != "real"
         if n.op.name == "reshape":
-            return n not in self.folded
+            return n not in self.folded and not gathers(n)
         return n.op.name in VIEWS or (n.op.view and bool(n.args))
 
     def trivial(self, n: Node) -> bool:
@@ -100,6 +101,14 @@ class Views:
         while self.is_view(n):
             n = n.args[0]
         return n.op.name in ATOMS or self.trivial(n)
+
+
+def gathers(n: Node) -> bool:
+    """Is `n` a reshape that has to copy: windows that lie over one another, in rows?"""
+    x = n.args[0]
+    while x.op.name in ("transpose", "slice"):
+        x = x.args[0]
+    return n.op.name == "reshape" and x.op.name == "windows"
 
 
 def drops_axes(n: Node) -> bool:
