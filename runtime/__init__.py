@@ -81,6 +81,8 @@ def open_run(run: str | Path, weights: str = "best") -> Trained:
     network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
     found = folder.weights(weights)
     network.theta = found.theta(network)
+    network.state = found.remembered(network)
+    network.seed = folder.settings.seed
     network.transforms = found.transforms
     return Trained(folder, network, found)
 

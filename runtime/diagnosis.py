@@ -18,13 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .network import Network
+from .network import Network, Noise, State
 
 _EQUATION = re.compile(r"\s*# (.*?)\s{2,}(\S+:\d+)\s*$")
 
 
 def first_nonfinite(
-    network: Network, theta: NDArray[Any], arrays: Sequence[Any]
+    network: Network,
+    theta: NDArray[Any],
+    arrays: Sequence[Any],
+    state: State | None = None,
+    noise: Noise | None = None,
 ) -> str | None:
     """The first value that is not finite, with its equation; None where all are.
 
@@ -58,7 +62,7 @@ def first_nonfinite(
     sys.settrace(enter)
     try:
         with np.errstate(all="ignore"):
-            network.call("forward", theta, arrays)
+            network.call("forward", theta, arrays, state, noise)
     finally:
         sys.settrace(before)
     if not found and not masks:

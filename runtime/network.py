@@ -9,6 +9,14 @@ vector, and the emitted code sees matrices, and nothing is copied between them.
     theta = net.init(seed=0, D=13)
     loss, nabla = net.value_and_grad(theta, x=x, y=y)
     net.views(nabla)["w"]                           # the gradient of w, a view
+
+Programs with `state` or `random` are pure functions too: what they remember and what chance
+gives are arguments. Where a caller leaves them out, the state is `net.state` (what `init` gives,
+or a trained run's) and the draws are those of evaluation, index 0 of the seed `net.seed`.
+
+    loss, nabla, state = net.value_and_grad(theta, net.initial_state(), x=x)
+    noise = net.draw("forward", {"N": 64}, seed=0, index=step)     # a dict by path
+    loss, nabla = net.value_and_grad(theta, noise=noise, x=x)
 """
 
 from __future__ import annotations
@@ -18,17 +26,18 @@ import hashlib
 import linecache
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_range, check_shape, converted
 from .errors import DataError
-from .sizes import Signature, evaluate, limits, show_type
+from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
-from .streams import stream
+from .streams import standard, stream
 
 if TYPE_CHECKING:
     from .data import Transforms
@@ -37,7 +46,15 @@ SIGNATURE_VERSION = 1
 
 Array = NDArray[Any]
 Vector = NDArray[Any]
-Step = Callable[[Sequence[Array]], float]
+State = dict[str, Array]
+Noise = Mapping[str, Array]
+
+
+class Step(Protocol):
+    """A training step: fills ∇, moves the state on, and returns the loss."""
+
+    def __call__(self, arrays: Sequence[Array], noise: Noise | None = None) -> float:
+        """`noise` may be absent where the program draws nothing."""
 
 
 def _import(name: str, *rest: Any) -> Any:
@@ -78,7 +95,8 @@ class Network:
     `source` is the text that one reads, `sizes` the sizes that are bound: those that
     parameters use are frozen from then on. The trained parameters come first in θ, then the
     frozen ones, each in the order of the program; `trained` is the length of the first part.
-    Of a run that was loaded, `theta` are the weights and `transforms` what was fitted.
+    Of a run that was loaded, `theta` are the weights, `state` what it remembers, `seed` that
+    of its draws and `transforms` what was fitted.
     """
 
     def __init__(
@@ -113,18 +131,25 @@ class Network:
         self.inputs: dict[str, Mapping[str, Any]] = {
             entry["name"]: entry for entry in signature["inputs"]
         }
+        states = {
+            n for e in signature["states"] for d in e["shape"] for n in symbols(d)
+        }
         self.frozen: tuple[str, ...] = tuple(
-            name for name, size in signature["sizes"].items() if size["frozen"]
+            name
+            for name, size in signature["sizes"].items()
+            if size["frozen"] or name in states or name in signature["init_sizes"]
         )
         self.sizes: dict[str, int] = {}
         self.theta: Vector = np.zeros(0)
+        self.state: State = {}
+        self.seed = 0
         self.transforms: Transforms | None = None
         self._places: tuple[Place, ...] | None = None
 
     # ---------------------------------------------------------------- sizes and layout
 
     def bind(self, sizes: Mapping[str, int]) -> Network:
-        """Fix the sizes that parameters use; others are ignored. Returns the network."""
+        """Fix the sizes that parameters and state use; others are ignored. Returns the network."""
         for name, size in sizes.items():
             if name not in self.signature["sizes"]:
                 known = ", ".join(self.signature["sizes"]) or "none"
@@ -212,9 +237,83 @@ class Network:
         self.bind(sizes)
         if not self.places:
             return np.zeros(0, dtype or self.dtype)
+        return self.vector(self._drawn(seed)[0], dtype)
+
+    def initial_state(
+        self, seed: int = 0, dtype: Any = None, **sizes: int
+    ) -> dict[str, Array]:
+        """What the program's `state` starts as, by path; empty where it has none."""
+        self.bind(sizes)
+        if not self.signature["states"]:
+            return {}
+        return self.as_state(self._drawn(seed)[1], dtype)
+
+    def _drawn(self, seed: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Parameters and state by path, as the module's `init` draws them."""
+        missing = [n for n in self.signature["init_sizes"] if n not in self.sizes]
+        if missing:
+            raise ValueError(
+                f"{self.name} needs the size {', '.join(missing)}: "
+                f"bind it first, as in init(seed=0, {missing[0]}=…)"
+            )
         arguments = [self.sizes[name] for name in self.signature["init_sizes"]]
         drawn = self.module["init"](stream(seed, "init"), *arguments)
-        return self.vector(drawn, dtype)
+        return drawn if isinstance(drawn, tuple) else (drawn, {})
+
+    def as_state(self, values: Mapping[str, Any], dtype: Any = None) -> State:
+        """A state with new arrays: reals in the dtype of the run."""
+        state: State = {}
+        for entry in self.signature["states"]:
+            path = entry["path"]
+            if path not in values:
+                raise ValueError(f"no value for state {path}")
+            array = np.asarray(values[path])
+            kind = dtype or self.dtype if array.dtype.kind == "f" else array.dtype
+            state[path] = array.astype(kind)
+        return state
+
+    # ---------------------------------------------------------------------------- chance
+
+    def draws(self, function: str) -> list[Mapping[str, Any]]:
+        """The entries of the `random`s that a function reads, in the program's order."""
+        wanted = self.signature["functions"].get(function, {}).get("draws", ())
+        return [e for e in self.signature["randoms"] if e["path"] in wanted]
+
+    def draw(
+        self,
+        function: str,
+        sizes: Mapping[str, int],
+        seed: int = 0,
+        index: int = 0,
+        dtype: Any = None,
+    ) -> dict[str, Array]:
+        """The draws that a function reads, by path: standard normals, or uniform in [0, 1).
+
+        Each is a function of seed, path and index (the step in training, 0 otherwise) for
+        the whole batch; `sizes` are those of its shape.
+        """
+        known = {**self.sizes, **sizes}
+        real = np.finfo(dtype or self.dtype).dtype  # of complex numbers, their parts'
+        noise = {}
+        for entry in self.draws(function):
+            free = [n for d in entry["shape"] for n in symbols(d) if n not in known]
+            if free:
+                raise ValueError(
+                    f"{self.name}:{entry['line']}: random {entry['path']}: "
+                    f"{show_shape(entry['shape'])} needs the size {free[0]}, "
+                    "which no input binds"
+                )
+            shape = tuple(evaluate(dim, known) for dim in entry["shape"])
+            noise[entry["path"]] = standard(
+                entry["law"], seed, entry["path"], index, shape, real
+            )
+        return noise
+
+    def sizes_of(self, function: str, arrays: Sequence[Any]) -> dict[str, int]:
+        """The sizes that the arrays of a function's inputs bind, with those of θ."""
+        names = self.signature["functions"][function]["inputs"]
+        shapes = {n: np.shape(a) for n, a in zip(names, arrays, strict=True)}
+        return bind_sizes(self.signature, shapes, self.sizes)
 
     # ------------------------------------------------------------------------- functions
 
@@ -222,41 +321,94 @@ class Network:
         """Whether the module has this function: forward, backward, evaluate or predict."""
         return function in self.module
 
-    def value_and_grad(self, theta: Vector, **inputs: Any) -> tuple[float, Vector]:
-        """The loss and ∇, a new vector in the layout of θ, 0 in its frozen part."""
-        theta, arrays = self._ready("forward", theta, inputs)
-        nabla = np.zeros_like(theta)
-        with np.errstate(all="ignore"):
-            loss = self.stepper(theta, nabla)(arrays)
-        return loss, nabla
+    def value_and_grad(
+        self,
+        theta: Vector,
+        state: Mapping[str, Any] | None = None,
+        noise: Noise | None = None,
+        /,
+        **inputs: Any,
+    ) -> Any:
+        """The loss and ∇, a new vector in the layout of θ, 0 in its frozen part.
 
-    def evaluate(self, theta: Vector, **inputs: Any) -> dict[str, float]:
-        """The loss, each named loss and each metric, in evaluation mode."""
-        theta, arrays = self._ready("evaluate", theta, inputs)
+        Of a program with state it is (loss, ∇, state): the new state is a dict of its own.
+        """
+        theta, arrays, state, noise = self._ready(
+            "forward", theta, state, noise, inputs
+        )
+        nabla, state = np.zeros_like(theta), dict(state)
         with np.errstate(all="ignore"):
-            figures = self.call("evaluate", theta, arrays)
+            loss = self.stepper(theta, nabla, state)(arrays, noise)
+        return (loss, nabla, state) if self.signature["states"] else (loss, nabla)
+
+    def evaluate(
+        self,
+        theta: Vector,
+        state: Mapping[str, Any] | None = None,
+        noise: Noise | None = None,
+        /,
+        **inputs: Any,
+    ) -> dict[str, float]:
+        """The loss, each named loss and each metric, in evaluation mode."""
+        theta, arrays, state, noise = self._ready(
+            "evaluate", theta, state, noise, inputs
+        )
+        with np.errstate(all="ignore"):
+            figures = self.call("evaluate", theta, arrays, state, noise)
         return {name: float(figure) for name, figure in figures.items()}
 
-    def predict(self, theta: Vector | None = None, **inputs: Any) -> dict[str, Array]:
+    def predict(
+        self,
+        theta: Vector | None = None,
+        state: Mapping[str, Any] | None = None,
+        noise: Noise | None = None,
+        /,
+        **inputs: Any,
+    ) -> dict[str, Array]:
         """The outputs by name. Only the inputs that they need are asked for."""
         if theta is None:
             theta = np.zeros(0, self.dtype)
-        theta, arrays = self._ready("predict", theta, inputs)
+        theta, arrays, state, noise = self._ready(
+            "predict", theta, state, noise, inputs
+        )
         with np.errstate(all="ignore"):
-            outputs = self.call("predict", theta, arrays)
+            outputs = self.call("predict", theta, arrays, state, noise)
         return {name: np.asarray(output) for name, output in outputs.items()}
 
-    def call(self, function: str, theta: Vector, arrays: Iterable[Any]) -> Any:
+    def call(
+        self,
+        function: str,
+        theta: Vector,
+        arrays: Iterable[Any],
+        state: Mapping[str, Any] | None = None,
+        noise: Noise | None = None,
+    ) -> Any:
         """Call a function of the module with arrays in its order, unchecked."""
+        leading: list[Any] = []
         if self.signature["functions"][function]["params"]:
-            return self.module[function](self.views(theta), *arrays)
-        return self.module[function](*arrays)
+            leading.append(self.views(theta))
+        return self.module[function](
+            *leading, *self._extras(function, state, noise), *arrays
+        )
 
-    def stepper(self, theta: Vector, nabla: Vector) -> Step:
-        """A function of the inputs' arrays, unchecked, that fills ∇ and returns the loss.
+    def _extras(
+        self, function: str, state: Mapping[str, Any] | None, noise: Noise | None
+    ) -> list[Any]:
+        """State and noise as a function asks for them."""
+        needs = self.signature["functions"][function]
+        extras: list[Any] = []
+        if needs.get("state"):
+            extras.append(state)
+        if needs.get("noise"):
+            extras.append(noise)
+        return extras
 
-        θ and ∇ are fixed: their views are made here, once, and a training step is a call of
-        `forward`, one of `backward` and a copy into the views.
+    def stepper(self, theta: Vector, nabla: Vector, state: State | None = None) -> Step:
+        """A function of the inputs' arrays (and noise), unchecked, that fills ∇.
+
+        θ, ∇ and the state are fixed: their views are made here, once, and a training step is
+        a call of `forward`, one of `backward` and a copy into the views. A finite loss puts
+        what is remembered from then on into `state`.
         """
         forward, backward = self.module["forward"], self.module.get("backward")
         if backward is None:
@@ -267,16 +419,22 @@ class Network:
         trained = [
             (place.path, views[place.path]) for place in self.places if place.trained
         ]
-        parameters = self.views(theta)
-        leading = (
-            (parameters,) if self.signature["functions"]["forward"]["params"] else ()
-        )
+        needs = self.signature["functions"]["forward"]
+        leading: tuple[Any, ...] = (self.views(theta),) if needs["params"] else ()
+        remembered: State = {} if state is None else state
+        if needs.get("state"):
+            leading += (remembered,)
+        random, states = bool(needs.get("noise")), bool(self.signature["states"])
 
-        def step(arrays: Sequence[Array]) -> float:
-            loss, saved = forward(*leading, *arrays)
+        def step(arrays: Sequence[Array], noise: Noise | None = None) -> float:
+            drawn = (noise,) if random else ()
+            loss, saved, *new = forward(*leading, *drawn, *arrays)
             gradients = backward(saved)
             for path, view in trained:
                 view[...] = gradients[path]
+            if states and math.isfinite(loss):
+                for path, value in new[0].items():
+                    remembered[path] = np.asarray(value, remembered[path].dtype)
             return float(loss)
 
         return step
@@ -284,8 +442,18 @@ class Network:
     # --------------------------------------------------------------------- checked inputs
 
     def _ready(
-        self, function: str, theta: Vector, inputs: Mapping[str, Any]
-    ) -> tuple[Vector, list[Array]]:
+        self,
+        function: str,
+        theta: Vector,
+        state: Mapping[str, Any] | None,
+        noise: Noise | None,
+        inputs: dict[str, Any],
+    ) -> tuple[Vector, list[Array], State, Noise]:
+        # By keyword too, unless an input is called so.
+        if state is None and "state" not in self.inputs:
+            state = inputs.pop("state", None)
+        if noise is None and "noise" not in self.inputs:
+            noise = inputs.pop("noise", None)
         if function not in self.module:
             what = "output" if function == "predict" else "loss"
             raise ValueError(
@@ -295,7 +463,49 @@ class Network:
         if theta.dtype.kind not in "fc":
             raise ValueError(f"theta is {theta.dtype}; it must be float32 or float64")
         theta = np.ascontiguousarray(theta)
-        return theta, self.arrays(function, inputs, theta.dtype)
+        arrays = self.arrays(function, inputs, theta.dtype)
+        return (
+            theta,
+            arrays,
+            self._state(function, state, theta.dtype),
+            self._noise(function, noise, arrays, theta.dtype),
+        )
+
+    def _state(
+        self, function: str, given: Mapping[str, Any] | None, dtype: Any
+    ) -> State:
+        """The state that a function is to be given, checked: of the run, if left out."""
+        if not self.signature["functions"][function].get("state"):
+            return {}
+        if given is None:
+            given = self.state or self.initial_state(self.seed, dtype)
+        state = self.as_state(given, dtype)
+        for entry in self.signature["states"]:
+            if all(n in self.sizes for d in entry["shape"] for n in symbols(d)):
+                shape = tuple(evaluate(dim, self.sizes) for dim in entry["shape"])
+                check_shape(self.name, "state", entry, state[entry["path"]], shape)
+        return state
+
+    def _noise(
+        self, function: str, given: Noise | None, arrays: Sequence[Any], dtype: Any
+    ) -> Noise:
+        """The draws that a function reads, checked: those of evaluation, if left out."""
+        entries = self.draws(function)
+        if not entries:
+            return {}
+        sizes = self.sizes_of(function, arrays)
+        if given is None:
+            return self.draw(function, sizes, self.seed, 0, dtype)
+        noise = {}
+        for entry in entries:
+            path = entry["path"]
+            if path not in given:
+                raise ValueError(f"noise has no draw for random {path}")
+            noise[path] = np.asarray(given[path])
+            if all(n in sizes for d in entry["shape"] for n in symbols(d)):
+                shape = tuple(evaluate(dim, sizes) for dim in entry["shape"])
+                check_shape(self.name, "random", entry, noise[path], shape)
+        return noise
 
     def arrays(
         self, function: str, inputs: Mapping[str, Any], dtype: Any = None
@@ -318,7 +528,7 @@ class Network:
                 )
         dtype = np.dtype(dtype or self.dtype)
         arrays = {
-            name: _converted(self.name, self.inputs[name], inputs[name], dtype)
+            name: converted(self.name, self.inputs[name], inputs[name], dtype)
             for name in wanted
         }
         try:
@@ -333,49 +543,3 @@ class Network:
         for name, array in arrays.items():
             check_range(self.inputs[name], array, sizes)
         return [arrays[name] for name in wanted]
-
-
-def _converted(
-    net: str, entry: Mapping[str, Any], value: Any, dtype: np.dtype[Any]
-) -> Array:
-    """One argument as an array of the input's kind, in the dtype of the run."""
-    name, kind = entry["name"], entry["kind"]
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged lists
-        raise ValueError(f"{name} is no array: {error}") from None
-    fits = {"real": "fiu", "int": "iu", "bool": "b"}[kind]
-    if np.issubdtype(dtype, np.complexfloating) and kind == "real":
-        fits += "c"
-    if array.dtype.kind not in fits:
-        raise ValueError(
-            f"{name} is {array.dtype}; {net}:{entry['line']} says input {name}: "
-            f"{show_type(entry)} ({kind})"
-        )
-    if array.ndim != len(entry["shape"]):
-        raise ValueError(
-            f"{name} is {list(array.shape)}; {net}:{entry['line']} says input {name}: "
-            f"{show_type(entry)}"
-        )
-    if kind == "real":
-        return array.astype(dtype, copy=False)
-    if kind == "int":
-        return array.astype(np.int64, copy=False)
-    return array
-
-
-def check_range(
-    entry: Mapping[str, Any], array: Array, sizes: Mapping[str, int]
-) -> None:
-    """`ValueError` where an int input holds a value outside of the range of its use."""
-    bounds = limits(entry, sizes)
-    if bounds is None or not array.size:
-        return
-    low, high = bounds
-    wrong = (array < low) | (array >= high)
-    if wrong.any():
-        first = np.argwhere(wrong)[0]
-        raise ValueError(
-            f"{entry['name']}{[int(i) for i in first]} is {array[tuple(first)]}; "
-            f"{entry['name']} is used as an index, from {low} to {high - 1}"
-        )

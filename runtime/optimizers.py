@@ -8,9 +8,9 @@ nothing. To add a rule, write its update and add it to `RULES`.
     adam = Optimizer("adam", {"lr": 1e-3}, theta)
     adam.step(nabla)                    # changes theta
 
-Where PyTorch and the papers differ, PyTorch is followed: ε stands outside the root (`inside` puts
-adagrad's and rmsprop's into it), `decay` of sgd, adam, adagrad and rmsprop is added to the gradient,
-that of adamw shrinks the weights first.
+Where PyTorch and the papers differ, PyTorch is followed: ε stands outside the root (`inside`
+puts that of adagrad and rmsprop into it), `decay` is added to the gradient, but that of adamw
+shrinks the weights first.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from . import checkpoint
 from .data import Transforms
 from .errors import CheckpointError
-from .network import Network
+from .network import Network, State
 from .optimizers import Optimizer
 from .settings import Settings
 
@@ -40,12 +40,14 @@ LONGEST_JSON = 2**26
 
 @dataclass(frozen=True)
 class Weights:
-    """What a checkpoint holds: parameters by path, the optimiser's slots, the state."""
+    """What a checkpoint holds: parameters by path, the optimiser's slots, the state of the
+    run, and in `memory` the state that the program itself declares."""
 
     parameters: dict[str, NDArray[Any]]
     slots: dict[str, dict[str, NDArray[Any]]]
     state: dict[str, Any]
     path: Path
+    memory: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def transforms(self) -> Transforms:
@@ -69,6 +71,15 @@ class Weights:
                 odd = sorted(known ^ set(self.parameters))
                 raise ValueError(f"one of them lacks {', '.join(odd[:5])}")
             return network.vector(self.parameters, dtype or self.state["dtype"])
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.path} is not of {network.name} as it is now: {error}"
+            ) from None
+
+    def remembered(self, network: Network, dtype: Any = None) -> State:
+        """The program's state, for a network of the same program."""
+        try:
+            return network.as_state(self.memory, dtype or self.state["dtype"])
         except ValueError as error:
             raise CheckpointError(
                 f"{self.path} is not of {network.name} as it is now: {error}"
@@ -169,9 +180,11 @@ class RunFolder:
         state: Mapping[str, Any],
         optimizer: Optimizer | None = None,
         names: tuple[str, ...] = ("LATEST",),
+        memory: Mapping[str, NDArray[Any]] | None = None,
     ) -> Path:
-        """Write `ckpt/step-….npz` with weights and state, and point `names` at it."""
+        """Write `ckpt/step-….npz` with weights and states, and point `names` at it."""
         arrays = {f"p/{path}": view for path, view in network.views(theta).items()}
+        arrays |= {f"s/{path}": array for path, array in (memory or {}).items()}
         if optimizer is not None:
             for slot, vector in optimizer.slots.items():
                 for place in network.places:
@@ -219,6 +232,7 @@ def read_weights(path: Path) -> Weights:
     """The weights in one checkpoint file."""
     arrays, state = checkpoint.load(path)
     parameters = {k[2:]: v for k, v in arrays.items() if k.startswith("p/")}
+    memory = {k[2:]: v for k, v in arrays.items() if k.startswith("s/")}
     slots: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in arrays.items():
         if key.startswith("o/"):
@@ -229,7 +243,7 @@ def read_weights(path: Path) -> Weights:
             raise CheckpointError(f"{path} is no checkpoint of a run: it has no {key}")
     if not all(np.isfinite(array).all() for array in parameters.values()):
         raise CheckpointError(f"{path} holds weights that are not finite")
-    return Weights(parameters, slots, state, path)
+    return Weights(parameters, slots, state, path, memory)
 
 
 def _stem(name: str) -> str:

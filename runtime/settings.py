@@ -18,7 +18,7 @@ from .data.sources import File, Next, Source, Sources, Value, combine, from_sett
 from .errors import SettingError
 from .sizes import Signature
 
-BATCH, EPOCHS = 32, 10
+BATCH, EPOCHS, ITERATIONS = 32, 10, 1000
 DTYPES = ("float32", "float64")
 
 
@@ -40,6 +40,7 @@ class Settings:
     clip_value: float | None = None
     window: Mapping[str, int] = field(default_factory=dict)
     sources: Sources = field(default_factory=dict)
+    schedule: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -61,7 +62,10 @@ class Settings:
             raise SettingError("give a number of epochs or of steps, not both")
         if epochs is None and steps is None:
             steps = train.get("steps")
-            epochs = None if steps is not None else train.get("epochs", EPOCHS)
+            epochs = None if steps is not None else train.get("epochs")
+            if epochs is None and steps is None:
+                # An epoch of lbfgs is a single step.
+                epochs = ITERATIONS if optimizer["name"] == "lbfgs" else EPOCHS
         program: list[tuple[str | None, Source]] = [
             (name, from_setting(source)) for name, source in train.get("data", [])
         ]
@@ -72,7 +76,7 @@ class Settings:
             epochs=epochs,
             steps=steps,
             seed=train.get("seed", 0) if seed is None else seed,
-            dtype=dtype or train.get("dtype", "float32"),
+            dtype=dtype or train.get("dtype", _precision(optimizer["name"])),
             valid=_valid(train.get("valid") if valid is None else valid),
             missing=train.get("missing", "error"),
             scale={name: kind for name, kind in train.get("scale", [])},
@@ -80,6 +84,7 @@ class Settings:
             clip_value=clip.get("value"),
             window={name: size for name, size in train.get("window", [])},
             sources=combine(program, data),
+            schedule=train.get("schedule"),
         )
         settings._check(signature)
         return settings
@@ -123,6 +128,15 @@ class Settings:
             raise SettingError(
                 f"valid is {self.valid:g}; a part to hold out is between 0 and 1"
             )
+        if self.optimizer == "lbfgs":
+            for what, given in (
+                ("schedule", self.schedule),
+                ("clip", self.clip_norm or self.clip_value),
+            ):
+                if given:
+                    raise SettingError(
+                        f"lbfgs chooses its own steps: there is no {what} beside it"
+                    )
         sizes = signature["sizes"]
         for name in self.batch:
             if name is not None and not sizes.get(name, {}).get("row"):
@@ -135,13 +149,20 @@ class Settings:
         """The rows of a table in one step; None where it is used whole.
 
         A batch without a name is that of every table; once one is named, the tables that
-        are not are used whole.
+        are not are used whole. `lbfgs` takes all tables whole.
         """
+        if self.optimizer == "lbfgs":
+            return None
         if dim in self.batch:
             return self.batch[dim]
         if None in self.batch:
             return self.batch[None]
         return None if self.batch else BATCH
+
+
+def _precision(optimizer: str) -> str:
+    """The dtype where none is given: the line searches of lbfgs need all digits."""
+    return "float64" if optimizer == "lbfgs" else "float32"
 
 
 def _valid(value: float | str | Mapping[str, Any] | None) -> float | File | None:

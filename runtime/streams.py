@@ -11,8 +11,10 @@ needs nothing to be saved, and can't be wrong.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def key(purpose: str, path: str = "", index: int = 0) -> int:
@@ -32,3 +34,27 @@ def stream(
     # A list of numbers past 2^63 would go through float64 and lose their last digits.
     keys = np.array([seed, key(purpose, path, index)], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=keys))
+
+
+def standard(
+    law: str,
+    seed: int,
+    path: str,
+    index: int,
+    shape: tuple[int, ...],
+    dtype: Any = np.float64,
+) -> NDArray[Any]:
+    """The draw of a `random`: standard normals, or uniform in [0, 1).
+
+    Drawn in float64 and rounded, so that both precisions see the same chance; a uniform
+    number that would round to 1 is the number before it.
+    """
+    rng = stream(seed, "noise", path, index)
+    dtype = np.dtype(dtype)
+    if law == "normal":
+        return np.asarray(rng.standard_normal(shape)).astype(dtype)
+    if law != "uniform":
+        raise ValueError(f"no law {law!r}; there are normal and uniform")
+    below = np.nextafter(dtype.type(1), dtype.type(0))
+    drawn: NDArray[Any] = np.minimum(np.asarray(rng.random(shape)).astype(dtype), below)
+    return drawn

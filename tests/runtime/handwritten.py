@@ -123,6 +123,45 @@ LOGISTIC = signature(
     ],
 )
 
+NOISY = signature(
+    name="noisy.net",
+    inputs=[given("x", "real", [N, D], 1), given("y", "real", [N], 2)],
+    sizes={"N": size(True, ["x", "y"], False), "D": size(False, ["x"], True)},
+    parameters=[
+        {"path": "w", "shape": [D], "trained": True, "line": 3},
+        {"path": "b", "shape": [], "trained": True, "line": 4},
+    ],
+    states=[{"path": "seen", "shape": [D], "line": 5}],
+    randoms=[
+        {"path": "keep", "shape": [N, D], "law": "uniform", "line": 6},
+        {"path": "eps", "shape": [N], "law": "normal", "line": 7},
+    ],
+    init_sizes=["D"],
+    functions={
+        "forward": {
+            "params": True,
+            "state": True,
+            "noise": True,
+            "inputs": ["x", "y"],
+            "draws": ["keep", "eps"],
+        },
+        "evaluate": {
+            "params": True,
+            "state": True,
+            "noise": True,
+            "inputs": ["x", "y"],
+            "draws": ["eps"],
+        },
+        "predict": {"params": True, "state": True, "noise": False, "inputs": ["x"]},
+    },
+    losses=[root("loss", "mean", "N")],
+    total={"rows": "mean", "row_dim": "N"},
+    outputs=[
+        {"name": "p", "shape": [N], "kind": "real", "inputs": ["x"], "classes_of": None}
+    ],
+)
+"""A line with dropout and noise, that remembers the mean of what it has seen."""
+
 
 def source(name: str) -> str:
     return (MODULES / f"{name}.py").read_text(encoding="utf-8")
