@@ -151,7 +151,9 @@ class Rewriter:
                     self.primals.add(made)
                 if n in bound:
                     self.bound.add(made)
-                cheap = made.op.view or (made.shape == () and self.static(made))
+                cheap = made.op.view or (
+                    made.shape == () and (self.static(made) or _light(made))
+                )
                 if uses[n] > 1 and not cheap:
                     self.shared.add(made)
         finally:
@@ -198,6 +200,24 @@ def count_uses(order: Sequence[Node], roots: Iterable[Node]) -> dict[Node, int]:
 
 
 # ---------------------------------------------------------------------- small matchers
+LIGHT = 2
+
+
+def _light(n: Node) -> bool:
+    """A scalar such as 2 * x or -x / y: read twice, it is written twice, with no name."""
+    factors = 0
+    stack = [n]
+    while stack and factors <= LIGHT:
+        m = stack.pop()
+        if m.is_a("neg"):
+            stack.append(m.args[0])
+        elif m.is_a("div") or (m.is_a("mul") and m.args[0] is not m.args[1]):
+            stack += m.args
+        elif not m.is_a("const", "size", "seed"):
+            factors += 1
+    return n.is_a("mul", "div", "neg") and n.kind == "real" and factors <= LIGHT
+
+
 def _static_leaf(n: Node) -> bool:
     return n.is_a("const", "size") or (n.is_a("seed") and n.shape == ())
 

@@ -67,8 +67,26 @@ class Monomial:
                     stack += [(n.args[1], not under), (n.args[0], under)]
                 else:
                     self.down.append(n)
+            elif n.is_a("div") and n.shape == () and rw.free(n) and not under:
+                if self.quotient(rw, n) is None:
+                    self.up.append(n)
             else:
                 (self.down if under else self.up).append(n)
+        return self
+
+    def quotient(self, rw: Rewriter, n: Node) -> Monomial | None:
+        """Multiply by `2 * x / (3 * k)` as 2/3 and `x / k`: the numbers come out.
+
+        None where there is no number: products of quotients stay as they are, for a
+        numerator or a denominator in one piece might overflow.
+        """
+        above, below = _coefficient(rw, n.args[0]), _coefficient(rw, n.args[1])
+        if below is None and (above is None or number(n.args[0]) is not None):
+            return None
+        over, x = above or (1, n.args[0])
+        under, k = below or (1, n.args[1])
+        self.over, self.under = self.over * over, self.under * under
+        self.up.append(rw.settled(rw.graph.apply("div", x, k)))
         return self
 
     def reduced(self) -> Monomial:
@@ -104,6 +122,10 @@ class Monomial:
                     break
 
     @property
+    def _more_than_one(self) -> bool:
+        return len(self.up) > 1 or bool(self.down) or (self.over, self.under) != (1, 1)
+
+    @property
     def numerator_is_one(self) -> bool:
         return not self.up and self.over == 1
 
@@ -117,6 +139,11 @@ class Monomial:
 
     def node(self, rw: Rewriter) -> Node:
         """The scalar without its sign."""
+        for r in self.up:
+            if r.is_a("div") and number(r.args[0]) == 1 and self._more_than_one:
+                self.up.remove(r)
+                self.down.append(r.args[1])
+                break
         below = self.denominator(rw)
         above = self.numerator(rw)
         if below is None:
@@ -132,6 +159,24 @@ def is_product(n: Node) -> bool:
 def _opens(n: Node) -> bool:
     """Is it a product of different factors? A square is one factor."""
     return n.is_a("mul") and n.args[0] is not n.args[1]
+
+
+def _coefficient(rw: Rewriter, n: Node) -> tuple[int | float, Node] | None:
+    """(2, x) of `2 * x`, (2, 1) of `2`: a positive number in front."""
+    value = number(n)
+    if value is not None:
+        return (value, rw.const(1)) if value > 0 and value != 1 else None
+    spine: list[Node] = []
+    while _opens(n) and rw.free(n) and len(spine) < FACTORS:
+        spine.append(n)
+        n = n.args[0]
+    value = number(n) if spine else None
+    if value is None or not value > 0 or not math.isfinite(value):
+        return None
+    rest = spine[-1].args[1]
+    for product in reversed(spine[:-1]):
+        rest = rw.settled(rw.graph.apply("mul", rest, product.args[1]))
+    return value, rest
 
 
 def _exponent(n: Node) -> int:
@@ -237,7 +282,12 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
         if x is not None:
             return rw.make("neg", rw.make("div", a, x))
         x = negated(rw, a)
-        return None if x is None else rw.make("neg", rw.make("div", x, b))
+        if x is not None:
+            return rw.make("neg", rw.make("div", x, b))
+        quotient = Monomial().quotient(rw, n)
+        if quotient is None:
+            return None
+        return quotient.reduced().node(rw)
     product = Monomial().times(rw, a).times(rw, b, inverse=n.is_a("div"))
     product.reduced()
     out = product.node(rw)
@@ -349,11 +399,13 @@ def by_reciprocal(rw: Rewriter, n: Node) -> Node | None:
     """`b * (s / y)` -> `(b / y) * s`, for a number or another scalar s."""
     a, b = n.args
     for x, r in ((a, b), (b, a)):
-        if not (r.is_a("div") and rw.free(r)) or rw.static(r):
+        if not (r.is_a("div") and rw.unbound(r)) or rw.static(r):
             continue
         if n.shape == ():
             if number(r.args[0]) == 1:
                 return rw.make("div", x, r.args[1])
+            continue
+        if not rw.free(r):
             continue
         s = scalar_under(rw, r.args[0])
         if s is not None and scalar_under(rw, x) is None:

@@ -7,6 +7,8 @@ are read here alone.
 
 from __future__ import annotations
 
+import math
+
 from ..ir.dims import Dim
 from ..ir.node import Node
 from .patterns import (
@@ -51,11 +53,15 @@ def twice(rw: Rewriter, n: Node) -> Node | None:
 
 @rule("add", "sub", safety="~")
 def twice_in_a_row(rw: Rewriter, n: Node) -> Node | None:
-    """`(x - p) - p` -> `x - 2 * p`."""
+    """`(x - p) - p` -> `x - 2 * p`, `(p - x) + p` -> `2 * p - x`."""
     a, b = n.args
-    if not (a.op is n.op and rw.free(a) and a.args[1] is b) or n.kind != "real":
+    if not (a.is_a("add", "sub") and rw.free(a)) or n.kind != "real":
         return None
-    return rw.make(n.op.name, a.args[0], rw.make("mul", b, 2))
+    if a.op is n.op and a.args[1] is b:
+        return rw.make(n.op.name, a.args[0], rw.make("mul", b, 2))
+    if n.is_a("add") and a.args[0] is b:
+        return rw.make(a.op.name, rw.make("mul", b, 2), a.args[1])
+    return None
 
 
 @rule("add", "sub", safety="~")
@@ -118,10 +124,38 @@ def _key(s: Monomial) -> tuple[object, ...]:
 
 
 @rule("add", "sub", safety="~")
+def common_factors(rw: Rewriter, n: Node) -> Node | None:
+    """`4 * x * s * e - 2 * s * e` -> `2 * (2 * x - 1) * s * e`, for scalars."""
+    if n.shape != () or n.kind != "real":
+        return None
+    p, q = (Monomial().times(rw, a) for a in n.args)
+    rest = list(q.up)
+    common: list[Node] = []
+    for f in p.up:
+        if f in rest:
+            rest.remove(f)
+            common.append(f)
+    if not any(not rw.static(f) for f in common):
+        return None
+    over = 1
+    if isinstance(p.over, int) and isinstance(q.over, int):
+        over = math.gcd(p.over, q.over)
+    for s in (p, q):
+        s.over = s.over // over if isinstance(s.over, int) else s.over
+        for f in common:
+            s.up.remove(f)
+    op = "sub" if (p.negative ^ q.negative) ^ n.is_a("sub") else "add"
+    inner = rw.make(op, p.reduced().node(rw), q.reduced().node(rw))
+    out = Monomial(p.negative, over, 1, common).times(rw, inner)
+    made = out.reduced().node(rw)
+    return rw.make("neg", made) if out.negative else made
+
+
+@rule("add", "sub", safety="~")
 def common_factor(rw: Rewriter, n: Node) -> Node | None:
     """`a * b + a * c` -> `a * (b + c)`, where both products are read here alone."""
     p, q = n.args
-    if n.kind != "real" or not (p.is_a("mul") and rw.free(p)):
+    if n.kind != "real" or n.shape == () or not (p.is_a("mul") and rw.free(p)):
         return None
     if q.is_a("mul") and rw.free(q) and p is not q:
         for i in (0, 1):
@@ -138,7 +172,7 @@ def common_factor(rw: Rewriter, n: Node) -> Node | None:
 def one_and_factor(rw: Rewriter, n: Node) -> Node | None:
     """`d + d * a` -> `d * (1 + a)`, where d has a name: as many operations, one term."""
     p, q = n.args
-    if n.kind != "real" or p is q:
+    if n.kind != "real" or n.shape == () or p is q:
         return None
     for d, product in ((p, q), (q, p)):
         if not (product.is_a("mul", "div") and rw.free(product)) or rw.free(d):
@@ -280,6 +314,7 @@ RULES: tuple[Rule, ...] = (
     mask_of_minimum,
     where_of_scaled,
     common_scalar,
+    common_factors,
     common_factor,
     twice_in_a_row,
     one_and_factor,

@@ -172,6 +172,11 @@ CASES: dict[str, list[Build]] = {
             + x(g) * g.scalar("s", (N, T))
         ),
     ],
+    "common_factors": [
+        lambda g: 4 * g("s") * g("t") - 2 * (g("t") * g("u")),
+        lambda g: g("s") * g("t") * g("u") + g("s"),
+        lambda g: -g("s") * g("t") - g("s") * g("u"),
+    ],
     "common_factor": [
         lambda g: x(g) * y(g) + x(g) * z(g),
         lambda g: y(g) * x(g) - z(g) * x(g),
