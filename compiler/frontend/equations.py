@@ -17,11 +17,7 @@ from ..ir.dims import Dim
 from ..ir.graph import ancestors, depends
 from ..ir.program import Binding, Equation, Root
 from ..source import Span
-from . import (
-    ast,
-    loops,
-    operators,
-)
+from . import ast, loops, operators
 from .builtins import Silent, tensor_of
 from .context import Lowering
 from .expressions import expression, lookup

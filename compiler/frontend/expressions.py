@@ -21,16 +21,7 @@ from ..ir.dims import Dim
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..source import Span
-from . import (
-    arrange,
-    ast,
-    builtins,
-    calls,
-    derivatives,
-    facts,
-    indexing,
-    operators,
-)
+from . import arrange, ast, builtins, calls, derivatives, facts, indexing, operators
 from .builtins import Args, Silent, tensor_of
 from .calls import Passed
 from .context import Lowering

@@ -17,11 +17,7 @@ from ..errors.form import InternalError
 from ..ir.dims import Dim, Shape
 from ..ir.program import Constant
 from ..source import Span
-from . import (
-    ast,
-    calls,
-    paths,
-)
+from . import ast, calls, paths
 from .builtins import Silent
 from .calls import Home, Passed
 from .context import Frame, Lowering
@@ -29,14 +25,7 @@ from .modules import Found, Module, standard_library
 from .scopes import Scope, View
 from .signatures import Primitive
 from .sizes import known
-from .values import (
-    Builtin,
-    Function,
-    Mistake,
-    Thing,
-    Unknown,
-    Value,
-)
+from .values import Builtin, Function, Mistake, Thing, Unknown, Value
 
 
 def constant(lo: Lowering, name: str) -> Value | None:

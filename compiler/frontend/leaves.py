@@ -14,21 +14,12 @@ from ..errors import shapes as shapes_prose
 from ..ir.dims import Dim, Shape
 from ..ir.node import Node
 from ..ir.program import Input, Param
-from . import (
-    ast,
-    fills,
-)
+from . import ast, fills
 from .builtins import Silent
 from .context import Lowering, Made, indexed
 from .expressions import expression
 from .inline import constant
-from .values import (
-    UNKNOWN,
-    Mistake,
-    Unknown,
-    Value,
-    value_of,
-)
+from .values import UNKNOWN, Mistake, Unknown, Value, value_of
 
 
 def input_(lo: Lowering, statement: ast.Input) -> None:

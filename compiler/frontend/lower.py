@@ -24,15 +24,7 @@ from ..errors.form import InternalError
 from ..ir.dims import Dim
 from ..ir.graph import Graph, GraphTooLarge
 from ..ir.program import Program
-from . import (
-    ast,
-    equations,
-    events,
-    facts,
-    leaves,
-    loops,
-    paths,
-)
+from . import ast, equations, events, facts, leaves, loops, paths
 from .builtins import Silent
 from .context import Frame, Lowering, Shared, indexed
 from .equations import begin, storable
@@ -40,16 +32,7 @@ from .expressions import expression
 from .inline import constant, layer_numbers, module_scope
 from .modules import standard_library
 from .scopes import Scope
-from .values import (
-    UNKNOWN,
-    Function,
-    Mistake,
-    Several,
-    Thing,
-    Unknown,
-    Value,
-    what,
-)
+from .values import UNKNOWN, Function, Mistake, Several, Thing, Unknown, Value, what
 
 if TYPE_CHECKING:
     from .resolve import Resolved
@@ -137,7 +120,7 @@ def _statement(lo: Lowering, statement: ast.Statement) -> Thing | None:
             case ast.State():
                 events.state(lo, statement)
             case ast.Random():
-                events.random(lo, statement)
+                events.random(lo, statement, begin(lo, statement))
             case ast.Update():
                 begin(lo, statement)
                 events.update(lo, statement)

@@ -6,6 +6,7 @@ NumPy formulas written here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,12 +288,10 @@ def test_names_are_unique() -> None:
     assert sorted(names) == sorted(set(names)) == sorted(standard_library().names())
 
 
-LAYERS = {
-    "dense linear embed flatten layernorm rmsnorm attention transformer euler rk4 glu "
-    "log_softmax"
-}
-
-
-def test_every_function_is_tested_here() -> None:
-    tested = {*ACTIVATIONS, *LOSSES, *next(iter(LAYERS)).split()}
-    assert tested >= {function.name.text for function in definitions()}
+def test_every_function_is_tested() -> None:
+    files = sorted(Path(__file__).parents[1].glob("**/test_*.py"))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    tested = {*ACTIVATIONS, *LOSSES}
+    for function in definitions():
+        name = function.name.text
+        assert name in tested or re.search(rf"\b{name}\b", tests), name
