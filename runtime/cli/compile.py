@@ -179,7 +179,9 @@ def described(compiled: Compiled) -> str:
     parts = []
     if stats["layers"]:
         parts.append(f"{stats['layers']} layer{'s' if stats['layers'] > 1 else ''}")
-    if isinstance(stats["parameters"], int):
+    if stats["parameters"] == 0:
+        pass
+    elif isinstance(stats["parameters"], int):
         one = stats["parameters"] == 1
         parts.append(f"{stats['parameters']:,} param{'' if one else 's'}")
     else:

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from .exits import Exit, UsageError
 
+LARGEST_PROGRAM = 2**30  # bytes: far above what --limit file_bytes is raised to
 _NUMBER = re.compile(r"-\.?\d")
 
 
@@ -229,11 +230,9 @@ def read_program(path: str, shown: str | None) -> tuple[str, str, Path]:
         name, folder = shown or file.name, file.parent
         try:
             if file.is_dir():
-                raise UsageError(
-                    "no-file",
-                    f"`{path}` is a folder, not a program",
-                    help="gradc train, eval and predict: see --help for what each takes",
-                )
+                raise UsageError("no-file", f"`{path}` is a folder, not a program")
+            if file.stat().st_size > LARGEST_PROGRAM:
+                raise UsageError("no-file", f"`{path}` is too large for a program")
             data = file.read_bytes()
         except FileNotFoundError:
             raise UsageError(
