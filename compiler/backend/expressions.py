@@ -104,7 +104,7 @@ class Expressions:
                 return self.value(n.args[0])
             case "cast" if n.args[0].kind != "real":
                 return self.value(n.args[0])
-            case "stop" if not self.complex:
+            case "stop" | "drawn" if not self.complex:
                 return self.value(n.args[0])
             case "reshape":
                 if n in self.views.folded:

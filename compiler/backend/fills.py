@@ -1,6 +1,6 @@
-"""`init`: the fill expressions of the parameters, as NumPy.
+"""`init` and `draw`: fill expressions and standard draws, as NumPy.
 
-In: a program. Out: the lines of `init(rng, D)`. A fill is an expression over constants,
+In: a program. Out: what `init(rng, D)` and `draw(rng, N)` return. A fill is an expression over constants,
 sizes and standard draws (`noise` leaves: law normal, uniform or orthogonal), evaluated in
 the order of the program, each draw once.
 
@@ -93,7 +93,7 @@ class Fills(Expressions):
 def init_sizes(plan: Plan) -> list[str]:
     """The symbols that `init` is told: those of the parameters' shapes and fills."""
     used: set[str] = set()
-    for p in plan.program.params:
+    for p in (*plan.program.params, *plan.program.states):
         for n in topological([p.fill]):
             for d in n.shape:
                 used.update(d.symbols())
@@ -101,6 +101,16 @@ def init_sizes(plan: Plan) -> list[str]:
                 used.update(n.attrs["dim"].symbols())
         for d in p.node.shape:
             used.update(d.symbols())
+    return _ordered(plan, used)
+
+
+def draw_sizes(plan: Plan) -> list[str]:
+    """The symbols that `draw` is told: those of the draws' shapes."""
+    noises = plan.program.noises
+    return _ordered(plan, {s for n in noises for d in n.shape for s in d.symbols()})
+
+
+def _ordered(plan: Plan, used: set[str]) -> list[str]:
     known = [s for s in plan.program.symbols if s in used]
     return known + sorted(used - set(known))
 

@@ -5,9 +5,10 @@ In: a plan and what was counted of it. Out: lines of text, filled to the width o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from ..ir.node import Node
 from .cost import Cost
 from .names import Names
 from .plan import Plan
@@ -57,6 +58,14 @@ def header(plan: Plan, names: Names, cost: Cost | None) -> list[str]:
         ("Constants", constants),
         ("Inputs", inputs),
         ("Parameters", parameters),
+        ("State", [_with_shape(s.path, s.node, spell) for s in program.states]),
+        (
+            "Noise",
+            [
+                _with_shape(n.attrs["name"], n, spell) + f" {n.attrs['law']}"
+                for n in program.noises
+            ],
+        ),
     ]
     lines = [_title(plan), ""]
     generated = (
@@ -80,6 +89,10 @@ def header(plan: Plan, names: Names, cost: Cost | None) -> list[str]:
     if cost is not None:
         lines += _row("Cost", cost.sentence(spell).split(" "))
     return lines
+
+
+def _with_shape(name: str, n: Node, spell: Callable[[str], str]) -> str:
+    return f"{name} {shape_text(n.shape, spell)}" if n.shape else name
 
 
 def _title(plan: Plan) -> str:

@@ -137,8 +137,6 @@ class Names:
         if self.plan.joint.seed is not None:
             self.of[self.plan.joint.seed] = "d_loss"
         self._parameters([*program.params, *program.states])
-        for n in program.noises:
-            self.of[n] = self.take(str(n.attrs["name"]).split(".")[-1])
         bindings = list(program.training.bindings)
         if program.evaluation is not program.training:
             bindings += program.evaluation.bindings
@@ -147,6 +145,22 @@ class Names:
             if total is not None:  # `loss = fit + decay`, which nobody wrote
                 bindings.append(Binding(total.equation, total.name, total.node))
         self._bindings([b for b in bindings if b.node not in self.of])
+        for n in program.noises:
+            if n not in self.of:
+                self.of[n] = self._draw(n)
+        states = {s.path: self.of[s.node] for s in program.states}
+        for path, n in program.training.updates:
+            if n not in self.of:
+                self.of[n] = self.take(f"new_{base_of(states[path])}", copy_of(states[path]))
+
+    def _draw(self, n: Node) -> str:
+        """`eps` of `random eps`; `keep_draw` where `keep` is made of the standard draw."""
+        path = [p for p in str(n.attrs["name"]).split(".") if not p.isdigit()]
+        base = path[-1].partition("[")[0]
+        made = {spelt(name) for name, _ in self.hints.values()}
+        if spelt(base) in made or safe(base) in self.bases:
+            base += "_draw"
+        return self.take(base, n.origin.copy)
 
     def _parameters(self, params: list[Param]) -> None:
         """`W`, `W1`; where several equations have one, `W_scores`; a copy has its mark."""
@@ -347,7 +361,8 @@ class Names:
         table: dict[str, str] = {}
         used = {b for b, copies in self.bases.items() if () in copies}
         for base, copies in self.bases.items():
-            if () in copies:
+            copies = copies - {()}
+            if not copies:
                 continue
             last = self.last.get(base)
             if last is None and base.startswith("d_"):

@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from ..ir.node import Node
+from ..ir.program import Param
 from .comments import Commentary
 from .cost import Cost, count
 from .expressions import Scope
-from .fills import Fills, drawn_twice, fill_expression, init_sizes
+from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
 from .names import MARKED, Names
 from .plan import Function, Plan, Settings
@@ -25,6 +26,7 @@ from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
 from .pyast import name as named
 from .reroll import Loop, Rolled, loop_lines, roll
 from .sizes import dim_expr, poly_expr, solve_for
+from .sources import TABLES, Table, sources, tables
 from .statements import BlockText, Writer
 
 SUMMARY = {
@@ -79,8 +81,10 @@ class _Module:
         table = self.flat
         rolled = roll(plan, self.names, bodies, comments, table)
         functions: list[list[str]] = []
-        if plan.program.params:
+        if plan.program.params or plan.program.states:
             functions.append(self.init())
+        if plan.program.noises:
+            functions.append(self.draw())
         extra = self._extra_sizes(writers, rolled)
         for key, f in plan.functions.items():
             self.flat = rolled[key].spelling
@@ -95,7 +99,9 @@ class _Module:
         if head:
             parts.append(["", *head])
         if plan.program.params:
-            parts.append(["", *self.parameters()])
+            parts.append(["", *self.shapes("PARAMETERS", plan.program.params)])
+        if plan.program.states:
+            parts.append(["", *self.shapes("STATE", plan.program.states)])
         for prelude in self.scope.preludes.values():
             parts.append(["", "", *prelude.rstrip("\n").split("\n")])
         for lines in functions:
@@ -111,10 +117,10 @@ class _Module:
             if c.name in self.scope.used_constants
         ]
 
-    def parameters(self) -> list[str]:
+    def shapes(self, title: str, params: Sequence[Param]) -> list[str]:
         """PARAMETERS: path -> shape; a size that the data bind stands as its name."""
         items = []
-        for p in self.plan.program.params:
+        for p in params:
             sizes = []
             for d in p.node.shape:
                 text = dim_expr(d, str).text if d.integer is None else str(d.integer)
@@ -123,7 +129,7 @@ class _Module:
                 sizes.append(text)
             inside = ", ".join(sizes) + ("," if len(sizes) == 1 else "")
             items.append(f'"{p.path}": ({inside})')
-        return listing("PARAMETERS = {", items, "}", 0)
+        return listing(f"{title} = {{", items, "}", 0)
 
     def init(self) -> list[str]:
         """`init(rng, D)`: every fill, in order of evaluation."""
@@ -131,14 +137,34 @@ class _Module:
         out = Fills(self.scope, self.plan.views)
         sizes = [self.spell(s) for s in init_sizes(self.plan)]
         lines = [f"def init(rng{''.join(', ' + s for s in sizes)}):"]
-        lines += docstring(["Return fresh parameters: arrays by path."], 4)
-        for k, n in enumerate(drawn_twice(list(program.params)), 1):
+        what = "parameters, and the first state" if program.states else "parameters"
+        lines += docstring([f"Return fresh {what}: arrays by path."], 4)
+        for k, n in enumerate(drawn_twice([*program.params, *program.states]), 1):
             text = f"draw_{k}"
             lines.append(
                 f"    {text} = {out.draw(n.attrs.get('law', 'normal'), n.shape).text}"
             )
             out.shared[n] = text
-        items = [f'"{p.path}": {fill_expression(out, p).text}' for p in program.params]
+
+        def filled(params: Sequence[Param]) -> list[str]:
+            return [f'"{p.path}": {fill_expression(out, p).text}' for p in params]
+
+        if not program.states:
+            return lines + listing("return {", filled(program.params), "}", 4)
+        lines += listing("params = {", filled(program.params), "}", 4)
+        lines += listing("state = {", filled(program.states), "}", 4)
+        return [*lines, "    return params, state"]
+
+    def draw(self) -> list[str]:
+        """`draw(rng, N)`: a standard draw for each `random`, in order."""
+        out = Fills(self.scope, self.plan.views)
+        sizes = [self.spell(s) for s in draw_sizes(self.plan)]
+        lines = [f"def draw(rng{''.join(', ' + s for s in sizes)}):"]
+        lines += docstring(["Return what chance gives to one call: arrays by path."], 4)
+        items = [
+            f'"{n.attrs["name"]}": {out.draw(n.attrs["law"], n.shape).text}'
+            for n in self.plan.program.noises
+        ]
         return lines + listing("return {", items, "}", 4)
 
     # ------------------------------------------------------------------ functions
@@ -189,16 +215,14 @@ class _Module:
         """One function: head, what it unpacks, blocks, result."""
         plan = self.plan
         backward = f.name == "backward"
-        params = {p.node: p for p in plan.program.params}
-        used_params = [n for n in f.leaves if n in params]
-        inputs = [n for n in f.leaves if n not in params]
+        known = sources(plan.program)
+        unpacked = [n for n in f.leaves if n in known and n not in rolled.inside]
+        inputs = [n for n in f.leaves if n not in known]
         if backward:
             arguments = ["saved", "d_loss=1.0"]
         else:
-            arguments = ["params"] if used_params else []
+            arguments = [*tables(plan.program, f.name, f.leaves)]
             arguments += [self.names.of[n] for n in inputs]
-        if f.name == "forward" and plan.program.params and not used_params:
-            arguments = ["params", *arguments]
         lines = listing(f"def {f.name}(", arguments, "):", 0, call=True)
         summary = SUMMARY[f.name]
         if backward and any(path in _inputs(plan) for path, _ in f.results):
@@ -213,18 +237,14 @@ class _Module:
             items += rolled.lists
             lines += self._unpack_saved(items)
         else:
-            lines += self._unpack_params(
-                [
-                    (self._final(self.names.of[n]), params[n].path)
-                    for n in used_params
-                    if n not in rolled.inside
+            for table in TABLES:
+                rows = [
+                    (self._final(self.names.of[n]), known[n].path)
+                    for n in unpacked
+                    if known[n].table == table
                 ]
-            )
-        arrays = (
-            list(rolled.saved)
-            if backward
-            else inputs + [n for n in used_params if n not in rolled.inside]
-        )
+                lines += self._unpack(table, rows)
+        arrays = list(rolled.saved) if backward else inputs + unpacked
         for s in self.symbols(writer):
             if (s in writer.out.symbols_used and not (backward and s in extra)) or (
                 f.name == "forward" and s in extra
@@ -262,13 +282,13 @@ class _Module:
         return lines
 
     def _loop(self, loop: Loop, comments: Commentary, f: Function) -> list[str]:
-        params = {self.names.of[p.node]: p for p in self.plan.program.params}
+        known = sources(self.plan.program)
         return loop_lines(
             loop,
             f.name,
             self.plan.program.equations,
             comments,
-            params,
+            {self.names.of[n]: source for n, source in known.items()},
             self.flat,
             WIDTH,
         )
@@ -281,14 +301,14 @@ class _Module:
             return text
         return MARKED.sub(lambda m: self.flat.get(m[0], m[1]), text)
 
-    def _unpack_params(self, items: list[tuple[str, str]]) -> list[str]:
+    def _unpack(self, table: Table, items: list[tuple[str, str]]) -> list[str]:
         """`W1, b1 = params["W1"], params["b1"]`, as many as fit on a line."""
         lines: list[str] = []
         group: list[tuple[str, str]] = []
 
         def text(rows: list[tuple[str, str]]) -> str:
             left = ", ".join(n for n, _ in rows)
-            right = ", ".join(f'params["{p}"]' for _, p in rows)
+            right = ", ".join(f'{table}["{p}"]' for _, p in rows)
             return f"    {left} = {right}"
 
         def owner(row: tuple[str, str]) -> str:
@@ -322,8 +342,13 @@ class _Module:
             items = [text(n) for n in rolled.saved]
             items += [self.spell(s) for s in extra]
             items += rolled.lists
-            head = f"return {text(f.results[0][1])}, ("
-            return listing(head, items, ")", 4, lone=True)
+            (_, loss), *states = f.results
+            if not states:
+                return listing(f"return {text(loss)}, (", items, ")", 4, lone=True)
+            lines = listing("saved = (", items, ")", 4, lone=True)
+            entries = [f'"{path}": {text(n)}' for path, n in states]
+            lines += listing("state = {", entries, "}", 4)
+            return [*lines, f"    return {text(loss)}, saved, state"]
         items = [
             f'"{key}": {text(n)}' for key, n in f.results if key not in rolled.stored
         ]

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.node import Node
-from ..ir.program import Equation, Param
+from ..ir.program import Equation
 from .comments import Commentary
 from .names import MARKED, Names, base_of, copy_of, mark
 from .plan import Plan
+from .sources import Source, sources
 from .statements import BlockText, Statement
 
 TOKEN = re.compile(r"[^\W\d]\w*(?:⟦[^⟧]*⟧)?")
@@ -124,8 +125,8 @@ class _Roller:
         self.plan, self.names, self.bodies = plan, names, bodies
         self.comments, self.flat = comments, flat
         self.equations = plan.program.equations
-        self.params: dict[str, Param] = {
-            names.of[p.node]: p for p in plan.program.params if p.node in names.of
+        self.params: dict[str, Source] = {
+            names.of[n]: source for n, source in sources(plan.program).items()
         }
         self.saved = [names.of[n] for n in plan.saved]
         self.values = set(names.of.values())
@@ -535,7 +536,7 @@ class _Roller:
                 return failed
         if name == "forward":
             results = [self.names.of[n] for n in rolled.saved]
-            results.append(self.names.of[function.results[0][1]])
+            results += [self.names.of[n] for _, n in function.results]
         else:
             results = [self.names.of[n] for k, n in function.results if k not in rolled.stored]
         for value in results:
@@ -638,7 +639,8 @@ class _Roller:
                         value = mark(base, at)
                         if value in self.params and value not in own:
                             out.setdefault(value)
-        for n in rolled.saved if name == "forward" else ():
+        returned = [n for _, n in self.plan.functions[name].results]
+        for n in [*rolled.saved, *returned] if name == "forward" else ():
             value = self.names.of[n]
             if value in self.params and "⟦" in value:
                 out.setdefault(value)
@@ -661,7 +663,7 @@ def loop_lines(
     name: str,
     equations: Sequence[Equation],
     comments: Commentary,
-    params: Mapping[str, Param],
+    params: Mapping[str, Source],
     spelling: Mapping[str, str],
     width: int,
 ) -> list[str]:
@@ -750,7 +752,7 @@ def loop_lines(
 
 
 def _unpacked(
-    unit: Unit, params: Mapping[str, Param], loop: Loop, width: int
+    unit: Unit, params: Mapping[str, Source], loop: Loop, width: int
 ) -> list[str]:
     """`W, b = params[f"h[{i}].dense.W"], params[f"h[{i}].dense.b"]`"""
     found = {
@@ -759,7 +761,7 @@ def _unpacked(
         if at == unit.copy and mark(base, at) in params
     }
     items = [
-        (base_of(v), f'params[f"{_pattern(p.path, unit.index)}"]')
+        (base_of(v), f'{p.table}[f"{_pattern(p.path, unit.index)}"]')
         for v, p in params.items()
         if v in found
     ]
@@ -809,6 +811,11 @@ def _pattern(path: str, index: int) -> str:
     The last number in brackets is the innermost repeat's.
     """
     found = list(re.finditer(r"\[(\d+)\]", path))
+    drawn = re.search(r"\.(\d+)$", path)  # the n-th draw of a random
+    if drawn:
+        offset = int(drawn[1]) - index
+        inside = "i" if offset == 0 else f"i {'+' if offset > 0 else '-'} {abs(offset)}"
+        return path[: drawn.start(1)] + "{" + inside + "}"
     if not found:
         return path
     last = found[-1]

@@ -72,16 +72,17 @@ def schedule(joint: Joint, options: Settings) -> Plan:
     if training.total is not None and joint.gradients:
         total = training.total
         gradients = list(joint.gradients.items())
-        keep = _saved(views, total.node, [n for _, n in gradients])
+        results = [("loss", total.node), *_new_states(joint)]
+        keep = _saved(views, [n for _, n in results], [n for _, n in gradients])
         keep |= _alike(joint, views, keep)
-        forward = add("forward", [("loss", total.node)], primal_bound, keep=keep)
+        forward = add("forward", results, primal_bound, keep=keep)
         saved = _saved_order(leaves, forward, keep)
         add("backward", gradients, adjoint_bound, at_hand=saved)
     if evaluation.total is not None:
-        results = {"loss": evaluation.total.node}
+        figures = {"loss": evaluation.total.node}
         for root in (*evaluation.losses, *evaluation.metrics):
-            results.setdefault(root.name or "loss", root.node)
-        add("evaluate", list(results.items()), evaluation_bound)
+            figures.setdefault(root.name or "loss", root.node)
+        add("evaluate", list(figures.items()), evaluation_bound)
     outputs = [(root.name, root.node) for root in evaluation.outputs]
     if evaluation.total is None:
         outputs += [(root.name, root.node) for root in evaluation.metrics]
@@ -94,9 +95,16 @@ def _all_roots(joint: Joint) -> list[Node]:
     roots = list(joint.gradients.values())
     for mode in (joint.program.training, joint.program.evaluation):
         roots += [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
+        roots += [n for _, n in mode.updates]
         if mode.total is not None:
             roots.append(mode.total.node)
     return roots
+
+
+def _new_states(joint: Joint) -> list[tuple[str, Node]]:
+    """What each state is after a step of training; without an update, what it was."""
+    updates = dict(joint.program.training.updates)
+    return [(s.path, updates.get(s.path, s.node)) for s in joint.program.states]
 
 
 def _primal(mode: Mode) -> dict[Node, Bound]:
@@ -135,9 +143,11 @@ def _adjoint(joint: Joint, primal: dict[Node, Bound]) -> dict[Node, Bound]:
     return bound
 
 
-def _saved(views: Views, total: Node, gradients: Sequence[Node]) -> set[Node]:
+def _saved(
+    views: Views, results: Sequence[Node], gradients: Sequence[Node]
+) -> set[Node]:
     """The forward values that backward reads, through what it takes again."""
-    forward = ancestors([total])
+    forward = ancestors(results)
     beyond = ancestors(gradients, stop=forward)
     stack = [a for n in beyond if n not in forward for a in n.args]
     stack += gradients

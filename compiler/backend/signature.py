@@ -3,7 +3,7 @@
 In: a plan. Out: a dict that JSON can hold, every key always present. A size is an integer or
 a list of monomials ``[numerator, denominator, [symbols]]``, which the runtime evaluates.
 
-    signature(plan)["functions"]     {"forward": {"params": True, "inputs": ["x", "digit"]}}
+    signature(plan)["functions"]["forward"]     {"params": True, "inputs": ["x"], …}
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 from ..ir.dims import Dim
 from ..ir.node import Node
 from ..ir.program import Input, Param, Root
-from .fills import init_sizes
+from .fills import draw_sizes, init_sizes
 from .plan import Plan
+from .sources import tables
 
 VERSION = 1
 
@@ -36,9 +37,10 @@ def signature(plan: Plan) -> dict[str, Any]:
         "inputs": [_input(i) for i in program.inputs],
         "sizes": _sizes(plan),
         "parameters": [_parameter(p, trained) for p in program.params],
-        "states": [],
-        "randoms": [],
+        "states": [_state(s) for s in program.states],
+        "randoms": [_random(plan, n) for n in program.noises],
         "init_sizes": init_sizes(plan),
+        "draw_sizes": draw_sizes(plan),
         "functions": functions,
         "losses": [_root(r) for r in evaluation.losses],
         "metrics": [_root(r) for r in evaluation.metrics],
@@ -70,17 +72,16 @@ def shape(dims: Sequence[Dim]) -> list[Any]:
 
 
 def _function(plan: Plan, name: str) -> dict[str, Any]:
-    """What a function asks for: `params`, and inputs in order of declaration."""
-    f = plan.functions[name]
-    if name == "backward":
-        return {"params": False, "inputs": []}
-    read = set(f.leaves)
-    params = any(p.node in read for p in plan.program.params)
-    if name == "forward":
-        params = bool(plan.program.params)
+    """What a function asks for: dicts, and inputs in order of declaration."""
+    program = plan.program
+    read = () if name == "backward" else plan.functions[name].leaves
+    taken = [] if name == "backward" else tables(program, name, read)
     return {
-        "params": params,
-        "inputs": [i.name for i in plan.program.inputs if i.node in read],
+        "params": "params" in taken,
+        "state": "state" in taken,
+        "noise": "noise" in taken,
+        "inputs": [i.name for i in program.inputs if i.node in read],
+        "draws": [str(n.attrs["name"]) for n in program.noises if n in read],
     }
 
 
@@ -106,6 +107,22 @@ def _parameter(p: Param, trained: set[str]) -> dict[str, Any]:
     }
 
 
+def _state(s: Param) -> dict[str, Any]:
+    return {"path": s.path, "shape": shape(s.node.shape), "line": s.line}
+
+
+def _random(plan: Plan, n: Node) -> dict[str, Any]:
+    """A standard draw, with the line of the equation that it was first drawn for."""
+    equations = plan.program.equations
+    at = n.origin.equation
+    return {
+        "path": n.attrs["name"],
+        "shape": shape(n.shape),
+        "law": n.attrs["law"],
+        "line": equations[at].line if 0 <= at < len(equations) else 0,
+    }
+
+
 def _sizes(plan: Plan) -> dict[str, Any]:
     """A symbol is a row dim where it stands first in inputs' shapes and nowhere else."""
     program = plan.program
@@ -122,7 +139,8 @@ def _sizes(plan: Plan) -> dict[str, Any]:
                     first = True
                 else:
                     elsewhere = True
-        frozen = any(s in d.symbols() for p in program.params for d in p.node.shape)
+        kept = (*program.params, *program.states)
+        frozen = any(s in d.symbols() for p in kept for d in p.node.shape)
         table[s] = {
             "row": first and not elsewhere and not frozen,
             "bound_by": bound_by,

@@ -31,7 +31,7 @@ def poly_expr(poly: Poly, spell: Spell) -> Expr:
         if abs(factor) != 1 or not monomial:
             term = number(abs(factor))
         for symbol in monomial:
-            s = name(spell(symbol))
+            s = symbol_expr(symbol, spell)
             term = s if term is None else binary(ast.Mult, term, s)
         assert term is not None
         if total is None:
@@ -41,6 +41,25 @@ def poly_expr(poly: Poly, spell: Spell) -> Expr:
     if total is None:
         total = number(0)
     return total if common == 1 else binary(ast.FloorDiv, total, number(common))
+
+
+def symbol_expr(symbol: str, spell: Spell) -> Expr:
+    """A name; a quotient of constants, `width / heads`, stands as one symbol too."""
+    if symbol.isidentifier():
+        return name(spell(symbol))
+    return _composite(ast.parse(symbol, mode="eval").body, spell)
+
+
+def _composite(tree: ast.expr, spell: Spell) -> Expr:
+    match tree:
+        case ast.Name(id=text):
+            return name(spell(text))
+        case ast.Constant(value=int(value)):
+            return number(value)
+        case ast.BinOp(left=left, op=op, right=right):
+            kind = ast.FloorDiv if isinstance(op, ast.Div) else type(op)
+            return binary(kind, _composite(left, spell), _composite(right, spell))
+    raise ValueError(f"no size: {ast.unparse(tree)}")
 
 
 def solve_for(symbol: str, dim: Dim, at: Expr, spell: Spell) -> Expr | None:
@@ -72,5 +91,5 @@ def solve_for(symbol: str, dim: Dim, at: Expr, spell: Spell) -> Expr | None:
 
 def shape_text(shape: tuple[Dim, ...], spell: Spell) -> str:
     """`(N, hidden)`, for comments and docstrings."""
-    inside = ", ".join(dim_expr(d, spell).text for d in shape)
+    inside = ", ".join(dim_expr(d, spell).text.replace("//", "/") for d in shape)
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
