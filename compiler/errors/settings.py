@@ -96,56 +96,56 @@ def unknown_target(
     )
 
 
-def unknown_optimizer(
-    span: Span | None, option: str, name: str, known: Sequence[str], meant: str
+def unknown_call(
+    span: Span | None,
+    option: str,
+    key: str,
+    name: str,
+    known: Sequence[str],
+    meant: str,
 ) -> Diagnostic:
-    notes = [("", "optimizers: " + ", ".join(known))]
+    """No optimizer (or schedule: `key`) of that name."""
+    notes = [("", f"{key}s: " + ", ".join(known))]
     if meant:
         notes.append(("help", f"did you mean `{meant}`?"))
     return Diagnostic(
-        "unknown-optimizer",
+        f"unknown-{key}",
         span,
-        _said(span, option, f"there is no optimizer named `{name}`"),
+        _said(span, option, f"there is no {key} named `{name}`"),
         notes=tuple(notes),
     )
 
 
-def optimizer_argument(
+def call_argument(
     span: Span | None,
     option: str,
-    optimizer: str,
+    key: str,
+    call: str,
     name: str,
     signature: str,
     meant: str,
 ) -> Diagnostic:
+    """An optimizer or schedule (`key`) has no such argument."""
     notes = [("", signature)]
     if meant:
         notes.append(("help", f"did you mean `{meant}`?"))
     return Diagnostic(
-        "optimizer-argument",
+        f"{key}-argument",
         span,
-        _said(span, option, f"`{optimizer}` has no argument `{name}`"),
+        _said(span, option, f"`{call}` has no argument `{name}`"),
         notes=tuple(notes),
     )
 
 
-def optimizer_form(
-    span: Span | None, option: str, optimizer: str, signature: str
+def call_form(
+    span: Span | None, option: str, key: str, call: str, signature: str
 ) -> Diagnostic:
+    """Arguments of an optimizer or schedule (`key`) are given by name, once each."""
     return Diagnostic(
-        "optimizer-form",
+        f"{key}-form",
         span,
-        _said(span, option, f"`{optimizer}` takes each argument once, by its name"),
+        _said(span, option, f"`{call}` takes each argument once, by its name"),
         notes=(("", signature),),
-    )
-
-
-def no_schedule(span: Span | None, option: str) -> Diagnostic:
-    return Diagnostic(
-        "no-schedule",
-        span,
-        _said(span, option, "this version knows no schedules of the learning rate yet"),
-        notes=(("help", "delete the line: the rate is then constant"),),
     )
 
 

@@ -19,7 +19,7 @@ from ..source import Span
 from . import ast
 from .constants import NotConstant, evaluate
 from .modules import Value
-from .signatures import OPTIMIZERS, RANGES, Optimizer
+from .signatures import OPTIMIZERS, RANGES, SCHEDULES, Optimizer
 
 KEYS = (
     "batch clip data dtype epochs missing optimizer scale schedule seed steps valid window"
@@ -30,6 +30,8 @@ DTYPES = ("float32", "float64")
 MISSING = ("drop", "mean")
 SCALES = ("standard", "unit")
 
+_CALLS = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+_ARTICLES = {"optimizer": "an", "schedule": "a"}
 _TARGETS = {"batch": "size", "data": "input", "scale": "input", "window": "size"}
 
 
@@ -72,7 +74,7 @@ class Settings:
             meant = did_you_mean(key, KEYS) or ""
             self.reporter.report(prose.unknown_setting(None, option, KEYS, meant))
             return
-        if key == "optimizer" and rest:
+        if key in _CALLS and rest:
             One(self, key, None, value, option).argument(rest)
             return
         One(self, key, rest or None, value, option).check()
@@ -143,10 +145,8 @@ class One:
                 self._valid()
             case "data":
                 self._data()
-            case "optimizer":
-                self._optimizer()
-            case "schedule":
-                self.all.reporter.report(prose.no_schedule(self.span, self.option))
+            case "optimizer" | "schedule":
+                self._call()
 
     # ------------------------------------------------------------------------ parts
 
@@ -326,45 +326,44 @@ class One:
             return None
         return {"path": path, "entry": entry or None}
 
-    # ------------------------------------------------------------------- optimizers
+    # ------------------------------------------------------- optimizers and schedules
 
-    def _optimizer(self) -> None:
+    def _call(self) -> None:
         match self.value:
             case ast.Call(name=name, args=args):
                 pass
             case ast.Name() as name:
                 args = ()
             case _:
-                self._wrong("an optimizer")
+                self._wrong(f"{_ARTICLES[self.key]} {self.key}")
                 return
-        optimizer = OPTIMIZERS.get(name.text)
-        if optimizer is None:
-            self._unknown_optimizer(name)
+        table = _CALLS[self.key]
+        called = table.get(name.text)
+        if called is None:
+            meant = did_you_mean(name.text, table) or ""
+            self.all.reporter.report(
+                prose.unknown_call(
+                    self.at(name), self.option, self.key, name.text, list(table), meant
+                )
+            )
             return
         given: dict[str, Any] = {}
         for arg in args:
             if arg.name is None or arg.name.text in given:
                 self.all.reporter.report(
-                    prose.optimizer_form(
-                        self.at(arg), self.option, optimizer.name, optimizer.text
+                    prose.call_form(
+                        self.at(arg), self.option, self.key, called.name, called.text
                     )
                 )
                 continue
-            value = self._argument(optimizer, arg.name, arg.value)
+            value = self._argument(called, arg.name, arg.value)
             if value is not None:
                 given[arg.name.text] = value
-        self.all.values["optimizer"] = {
-            "name": optimizer.name,
+        self.all.values[self.key] = {
+            "name": called.name,
             "args": given,
             "line": 0 if self.option else self.value.span.line,
         }
-
-    def _unknown_optimizer(self, name: ast.Name) -> None:
-        known = list(OPTIMIZERS)
-        meant = did_you_mean(name.text, OPTIMIZERS) or ""
-        self.all.reporter.report(
-            prose.unknown_optimizer(self.at(name), self.option, name.text, known, meant)
-        )
 
     def _argument(
         self, optimizer: Optimizer, name: ast.Name, expr: ast.Expr
@@ -373,9 +372,10 @@ class One:
         if name.text not in defaults:
             meant = did_you_mean(name.text, defaults) or ""
             self.all.reporter.report(
-                prose.optimizer_argument(
+                prose.call_argument(
                     self.at(name),
                     self.option,
+                    self.key,
                     optimizer.name,
                     name.text,
                     optimizer.text,
@@ -399,6 +399,12 @@ class One:
                 prose.setting_range(self.at(expr), self.option, what, wanted)
             )
             return None
+        whole = isinstance(defaults[name.text], int)
+        if whole and not isinstance(value, int):
+            self.all.reporter.report(
+                prose.setting_range(self.at(expr), self.option, what, "a whole number")
+            )
+            return None
         low, high = RANGES[name.text]
         fits = low <= value < (high if high is not None else float("inf"))
         if not fits:
@@ -408,14 +414,15 @@ class One:
                 prose.setting_range(self.at(expr), self.option, what, wanted)
             )
             return None
-        return float(value)
+        return value if whole else float(value)
 
     def argument(self, name: str) -> None:
         """Check `--set train.optimizer.name=…`: one argument of what the file chose."""
+        default = {"optimizer": "adam", "schedule": "constant"}[self.key]
         chosen = self.all.values.setdefault(
-            "optimizer", {"name": "adam", "args": {}, "line": 0}
+            self.key, {"name": default, "args": {}, "line": 0}
         )
-        optimizer = OPTIMIZERS[chosen["name"]]
+        optimizer = _CALLS[self.key][chosen["name"]]
         value = self._argument(
             optimizer, ast.Name(name, span=self.value.span), self.value
         )
@@ -429,6 +436,7 @@ _EXAMPLES = {
     "data": 'data = "train.csv"',
     "epochs": "epochs = 20",
     "optimizer": "optimizer = adam(lr = 1e-3)",
+    "schedule": "schedule = cosine(warmup = 100, min = 1e-4)",
     "seed": "seed = 1",
     "steps": "steps = 5000",
     "valid": "valid = 0.2",

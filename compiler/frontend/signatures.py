@@ -2,7 +2,7 @@
 
 Shared by `resolve.py` (does the name exist?), lowering (which argument is which?) and the
 messages about calls. What a function means is not said here: lowering maps names to ops.
-The optimisers of `train { }` are here too, for the same reason: they are calls.
+The optimisers and schedules of `train { }` are here too, for the same reason: they are calls.
 
     >>> PRIMITIVES["softmax"].text
     'softmax(x, axis = -1)'
@@ -162,10 +162,11 @@ def primitive(name: str) -> Primitive | None:
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """An optimiser of `train { optimizer = … }`: its arguments, all with defaults.
+    """An optimiser of `train { optimizer = … }`, or a schedule: its arguments, all with
+    defaults.
 
-    A default of type bool takes `true` or `false`; `ranges` are half-open [low, high) or,
-    with high None, from low on.
+    A default of type bool takes `true` or `false`, one of type int a whole number; `ranges`
+    are half-open [low, high) or, with high None, from low on.
     """
 
     name: str
@@ -190,6 +191,14 @@ RANGES: dict[str, tuple[float, float | None]] = {
     "beta1": (0.0, 1.0),
     "beta2": (0.0, 1.0),
     "eps": (0.0, None),
+    "alpha": (0.0, 1.0),
+    "history": (1.0, 1001.0),
+    "tolerance": (0.0, 1.0),
+    "warmup": (0.0, None),
+    "min": (0.0, None),
+    "steps": (0.0, None),
+    "every": (1.0, None),
+    "factor": (0.0, None),
 }
 """The values that an optimiser's argument may have: from the first to before the second."""
 
@@ -211,6 +220,34 @@ OPTIMIZERS: dict[str, Optimizer] = {
         Optimizer("nesterov", (("lr", 0.01), ("momentum", 0.9), ("decay", 0.0))),
         Optimizer("adam", (*_ADAM, ("decay", 0.0))),
         Optimizer("adamw", (*_ADAM, ("decay", 0.01))),
+        Optimizer(
+            "adagrad",
+            (("lr", 0.01), ("eps", 1e-10), ("inside", False), ("decay", 0.0)),
+        ),
+        Optimizer(
+            "rmsprop",
+            (
+                ("lr", 0.01),
+                ("alpha", 0.99),
+                ("eps", 1e-8),
+                ("inside", False),
+                ("momentum", 0.0),
+                ("decay", 0.0),
+            ),
+        ),
+        Optimizer("lbfgs", (("history", 10), ("tolerance", 1e-15))),
     )
 }
 """All optimisers by name."""
+
+SCHEDULES: dict[str, Optimizer] = {
+    schedule.name: schedule
+    for schedule in (
+        Optimizer("constant", (("warmup", 0),)),
+        Optimizer("cosine", (("warmup", 0), ("min", 0.0), ("steps", 0))),
+        Optimizer("linear", (("warmup", 0), ("min", 0.0), ("steps", 0))),
+        Optimizer("step", (("warmup", 0), ("every", 1000), ("factor", 0.1))),
+        Optimizer("exponential", (("warmup", 0), ("factor", 0.999))),
+    )
+}
+"""All schedules of the learning rate by name."""

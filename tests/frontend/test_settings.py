@@ -8,7 +8,7 @@ from gradc.compiler.errors import CompileError
 from gradc.compiler.frontend.parser import parse
 from gradc.compiler.frontend.resolve import Plain, resolve
 from gradc.compiler.frontend.settings import KEYS
-from gradc.compiler.frontend.signatures import OPTIMIZERS, RANGES
+from gradc.compiler.frontend.signatures import OPTIMIZERS, RANGES, SCHEDULES
 from gradc.compiler.source import Source
 
 HEAD = "const context = 256\ninput text: int[N, T]\ninput target: int[N, T]\ninput w\n"
@@ -79,22 +79,38 @@ def test_keys_come_in_one_order() -> None:
     assert list(found) == [key for key in KEYS if key in found]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_argument_of_every_optimizer(name: str) -> None:
-    for argument, default in OPTIMIZERS[name].args:
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [*(("optimizer", n) for n in OPTIMIZERS), *(("schedule", n) for n in SCHEDULES)],
+)
+def test_every_argument_of_every_optimizer_and_schedule(key: str, name: str) -> None:
+    table = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}[key]
+    for argument, default in table[name].args:
         if isinstance(default, bool):
             good, bad = ["true", "false"], ["1", "0.5"]
         else:
             low, high = RANGES[argument]
             good, bad = [f"{low:g}", "0.25"], ["-0.5", "true", "inf"]
+            if isinstance(default, int):
+                good, bad = [f"{low:g}", "7"], [*bad, "7.5"]
             bad += [f"{high:g}"] if high is not None else []
         for text in good:
-            found = train(f"optimizer = {name}({argument} = {text})")
-            assert argument in found["optimizer"]["args"]
+            found = train(f"{key} = {name}({argument} = {text})")
+            assert argument in found[key]["args"]
+            inside = train(f"{key} = {name}", **{f"{key}.{argument}": text})
+            assert inside[key]["args"] == found[key]["args"]
         for text in bad:
-            assert refused(f"optimizer = {name}({argument} = {text})") == [
-                "setting-range"
-            ]
+            assert refused(f"{key} = {name}({argument} = {text})") == ["setting-range"]
+
+
+def test_the_runtime_has_the_same_calls_with_the_same_defaults() -> None:
+    from gradc import optimizers, quasi_newton, schedules
+
+    rules = {name: dict(rule.defaults) for name, rule in optimizers.RULES.items()}
+    rules["lbfgs"] = quasi_newton.DEFAULTS
+    assert {name: dict(call.args) for name, call in OPTIMIZERS.items()} == rules
+    kinds = {name: dict(kind.defaults) for name, kind in schedules.KINDS.items()}
+    assert {name: dict(call.args) for name, call in SCHEDULES.items()} == kinds
 
 
 @pytest.mark.parametrize(
@@ -119,10 +135,13 @@ def test_every_argument_of_every_optimizer(name: str) -> None:
         ('data = "a/../../b.csv"', ["data-outside"]),
         ('data = "~/b.csv"', ["data-outside"]),
         ('valid = "/b.csv"', ["data-outside"]),
-        ("optimizer = lbfgs()", ["unknown-optimizer"]),
+        ("optimizer = newton()", ["unknown-optimizer"]),
         ("optimizer = adam(0.1)", ["optimizer-form"]),
         ("optimizer = adam(lr = 1, lr = 2)", ["optimizer-form"]),
-        ("schedule = cosine()", ["no-schedule"]),
+        ("schedule = cos()", ["unknown-schedule"]),
+        ("schedule = cosine(0.1)", ["schedule-form"]),
+        ("schedule = cosine(low = 1)", ["schedule-argument"]),
+        ("schedule = 3", ["setting-value"]),
         ("steps = 1; epochs = 1", ["steps-and-epochs"]),
     ],
 )
