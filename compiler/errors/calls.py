@@ -116,11 +116,17 @@ def layer_input(
     need = f"{'at least ' if more else ''}{axes} ax{'is' if axes == 1 else 'es'}"
     if not axes:
         need = "a scalar"
+    notes: Notes = []
+    if "[N, H, W, c]" in wants:
+        need = "an image"
+        if function == "conv" and len(shape) == 3:
+            notes.append(("help", "for sequences use `conv1d`"))
     return Diagnostic(
         "layer-input",
         span,
         f"`{function}` needs {need}",
         label=f"{text} is {_shape(shape)}; {function} takes {wants}",
+        notes=tuple(notes),
     )
 
 

@@ -21,7 +21,17 @@ from ..ir.dims import Dim
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..source import Span
-from . import arrange, ast, builtins, calls, derivatives, facts, indexing, operators
+from . import (
+    arrange,
+    ast,
+    builtins,
+    calls,
+    derivatives,
+    facts,
+    indexing,
+    operators,
+    windows,
+)
 from .builtins import Args, Silent, tensor_of
 from .calls import Passed
 from .context import Lowering
@@ -43,7 +53,11 @@ from .values import (
     what,
 )
 
-PRIMITIVE_RULES = {**builtins.FUNCTIONS, **arrange.FUNCTIONS}
+PRIMITIVE_RULES = {
+    **builtins.FUNCTIONS,
+    **arrange.FUNCTIONS,
+    **windows.FUNCTIONS,
+}
 
 
 def expression(lo: Lowering, expr: ast.Expr) -> Thing:

@@ -18,7 +18,7 @@ from ..ir.dims import Dim, Shape, as_shape
 from ..ir.node import Node
 from ..ir.op import Attrs, Kind
 from . import zeros
-from .classes import Hole, InferError, Text, linear
+from .classes import InferError, Text, linear
 from .samples import REAL, Case, Samples
 
 Args = tuple[Node, ...]
@@ -83,31 +83,25 @@ def _windows_text(node: Node) -> Text:
     return text
 
 
-FOLD = '''def fold(g, axis, size, stride, dilation):
-    """Return zeros, with the windows of g (its last axis) added along axis."""
-    rows = np.moveaxis(g, axis, -2)
-    total = np.zeros(rows.shape[:-2] + (size,), g.dtype)
-    span = stride * (rows.shape[-2] - 1) + 1
-    for i in range(rows.shape[-1]):
-        start = i * dilation
-        total[..., start : start + span : stride] += rows[..., i]
-    return np.moveaxis(total, -1, axis)
+FOLD = '''def fold(g, shape, axes, strides, dilations):
+    """Return zeros of a shape, with each window of g (its last axes) added in its place."""
+    total = np.zeros(shape, g.dtype)
+    windows = np.moveaxis(g, range(len(shape), g.ndim), range(len(axes)))
+    for offset in np.ndindex(windows.shape[:len(axes)]):
+        place, part = total, windows[offset]
+        for axis, i, stride, dilation in zip(axes, offset, strides, dilations):
+            start = i * dilation
+            stop = start + stride * part.shape[axis]
+            place = place.swapaxes(0, axis)[start:stop:stride].swapaxes(0, axis)
+        place += part
+    return total
 '''
 
 
 def _fold_text(node: Node) -> Text:
-    """One axis after the other, the last first: its windows are the last axis."""
     a = node.attrs
-    text, holes = "{x}", dict[str, Hole]()
-    for axis, stride, dilation in reversed(
-        list(zip(a["axes"], a["strides"], a["dilations"], strict=True))
-    ):
-        size = node.shape[axis]
-        written = f"{{n{axis}}}" if size.integer is None else str(size.integer)
-        if size.integer is None:
-            holes[f"n{axis}"] = size
-        text = f"fold({text}, {axis}, {written}, {stride}, {dilation})"
-    return text, holes
+    text = f"fold({{x}}, {{shape}}, {a['axes']}, {a['strides']}, {a['dilations']})"
+    return text, {"shape": node.shape}
 
 
 def _cut(

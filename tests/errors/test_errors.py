@@ -34,6 +34,7 @@ THEMES = (
     "calls",
     "program",
     "derivatives",
+    "windows",
     "loops",
 )
 
