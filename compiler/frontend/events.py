@@ -16,7 +16,7 @@ from ..errors import program as program_prose
 from ..ir.dims import Dim, Mismatch, Shape, broadcast, plain
 from ..ir.graph import ancestors
 from ..ir.node import Node
-from ..ir.program import Param
+from ..ir.program import Binding, Param
 from ..source import Span
 from . import ast, fills
 from .context import Lowering, Made, indexed
@@ -25,14 +25,17 @@ from .values import UNKNOWN, Fill, Mistake, Unknown, Value, value_of, what
 
 
 # ---------------------------------------------------------------------------- random
-def random(lo: Lowering, statement: ast.Random) -> None:
-    """`random names: type = law`."""
+def random(lo: Lowering, statement: ast.Random, equation: int) -> None:
+    """`random names: type = law`; `equation` is its own, or -1 inside a function."""
     kind = statement.type.kind if statement.type else "real"
     shape: Shape | None = ()
     if statement.type is not None:
         shape = lo.shape_of(statement.type, lo.scope)
     for name in statement.names:
         thing = UNKNOWN if shape is None else _drawn(lo, statement, name, kind, shape)
+        if equation >= 0 and isinstance(thing, Value):
+            copy = lo.frame.copy
+            lo.bindings.append(Binding(equation, name.text, thing.node, copy))
         lo.scope.define(name.text, thing, name.span.line, "param")
 
 
