@@ -196,9 +196,10 @@ def print_config(
 
 def shown_settings(settings: Settings) -> dict[str, str]:
     """The settings as a program would write them."""
-    arguments = ", ".join(f"{k} = {v}" for k, v in settings.arguments.items())
+    schedule = settings.schedule
     shown = {
-        "optimizer": f"{settings.optimizer}({arguments})",
+        "optimizer": called(settings.optimizer, settings.arguments),
+        "schedule": called(schedule["name"], schedule["args"]) if schedule else "",
         "batch": keyed(settings.batch) or "32",
         "epochs": str(settings.epochs) if settings.epochs is not None else "",
         "steps": str(settings.steps) if settings.steps is not None else "",
@@ -215,6 +216,15 @@ def shown_settings(settings: Settings) -> dict[str, str]:
         "window": keyed(settings.window),
     }
     return {name: value for name, value in shown.items() if value}
+
+
+def called(name: str, arguments: Mapping[str, Any]) -> str:
+    """`sgd(lr = 0.1, nesterov = true)`."""
+    shown = (
+        f"{key} = {str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in arguments.items()
+    )
+    return f"{name}({', '.join(shown)})"
 
 
 def keyed(table: Mapping[Any, Any]) -> str:

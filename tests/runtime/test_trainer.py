@@ -431,3 +431,128 @@ def test_the_first_value_that_is_not_finite_is_found(mlp: Network) -> None:
     )
     arrays[0][0, 0] = np.nan
     assert first_nonfinite(mlp, theta, arrays) == "the input x"
+
+
+# -------------------------------------------------------------- schedules and L-BFGS
+
+
+def test_a_schedule_sets_the_rate_of_each_step(tmp_path: Path) -> None:
+    args = {"name": "sgd", "args": {"lr": 0.5}}
+    schedule = {"name": "cosine", "args": {"warmup": 2, "min": 0.01}}
+    network, data, settings = prepare(
+        tmp_path,
+        optimizer=args,
+        schedule=schedule,
+        batch=[[None, 90]],
+        steps=8,
+        dtype="float64",
+    )
+    assert Settings.from_json(settings.to_json()) == settings
+    result = Trainer(network, data, settings).train()
+    rates = [0.5 / 3, 1 / 3]
+    rates += [0.01 + 0.49 * (1 + math.cos(math.pi * t / 6)) / 2 for t in range(6)]
+    assert [epoch.lr for epoch in result.history] == pytest.approx(rates)
+    theta = np.zeros(3)
+    arrays = data.train.arrays(["x", "y"])
+    for rate in rates:
+        _, nabla = network.value_and_grad(theta, x=arrays[0], y=arrays[1])
+        theta -= rate * nabla
+    np.testing.assert_allclose(result.theta, theta, rtol=1e-12)
+
+
+LBFGS: dict[str, Any] = {"optimizer": {"name": "lbfgs", "args": {}}}
+
+
+def test_lbfgs_finds_the_minimum(tmp_path: Path) -> None:
+    network, data, settings = prepare(tmp_path, steps=50, **LBFGS)
+    assert settings.dtype == "float64" and settings.batch_of("N") is None
+    result = Trainer(network, data, settings).train()
+    x, y = data.train.arrays(["x", "y"])
+    _, nabla = network.value_and_grad(result.theta, x=x, y=y)
+    assert np.abs(nabla).max() < 1e-7 and result.steps < 50
+    losses = [epoch.loss for epoch in result.history]
+    assert losses == sorted(losses, reverse=True) and len(losses) == result.steps
+    assert result.history[-1].figures["loss"] == pytest.approx(losses[-1], rel=1e-12)
+    again = Trainer(*prepare(tmp_path, steps=50, **LBFGS)).train()
+    assert again.theta.tobytes() == result.theta.tobytes()
+
+
+def test_lbfgs_makes_the_steps_of_scipy(tmp_path: Path) -> None:
+    from scipy.optimize import minimize
+
+    network, data, settings = prepare(
+        tmp_path, steps=4, optimizer={"name": "lbfgs", "args": {"history": 3}}
+    )
+    result = Trainer(network, data, settings).train()
+    x, y = data.train.arrays(["x", "y"])
+    other = minimize(
+        lambda theta: network.value_and_grad(theta, x=x, y=y),
+        np.zeros(3),
+        method="L-BFGS-B",
+        jac=True,
+        options={"maxiter": 4, "maxcor": 3, "ftol": 1e-15, "gtol": 0, "maxls": 50},
+    )
+    assert result.steps == 4 == other.nit
+    np.testing.assert_allclose(result.theta, other.x, rtol=1e-12)
+
+
+def test_lbfgs_in_a_run_folder(tmp_path: Path) -> None:
+    network, data, settings = prepare(tmp_path, epochs=3, valid=0.2, **LBFGS)
+    run = RunFolder.create(tmp_path / "runs", network, "text", settings, tmp_path)
+    result = Trainer(network, data, settings, run).train()
+    assert result.steps == 3 and run.weights("last").state["step"] == 3
+    assert Settings.from_json(
+        json.loads((run.path / "run.json").read_text())["settings"]
+    )
+
+
+def test_lbfgs_stops_when_it_is_asked_to(tmp_path: Path) -> None:
+    class Impatient(Silence):
+        def epoch(self, epoch: Epoch) -> None:
+            trainer.stop = epoch.step == 2
+
+    trainer = Trainer(*prepare(tmp_path, steps=50, **LBFGS), reporter=Impatient())
+    result = trainer.train()
+    assert result.stopped and result.steps == 2 and len(result.history) == 2
+
+
+def test_lbfgs_turns_back_where_the_loss_is_not_finite() -> None:
+    """√ of a negative number beyond θ = 4, where the first step, of length 1, leads."""
+    from gradc.quasi_newton import QuasiNewton
+
+    seen = []
+
+    def root(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        seen.append(float(theta[0]))
+        with np.errstate(invalid="ignore"):
+            slope = 2.0 * (theta - 3.9) + 0.05 / np.sqrt(4 - theta)
+            loss = (theta[0] - 3.9) ** 2 - 0.1 * np.sqrt(4 - theta[0])
+            return float(loss), slope
+
+    path: list[float] = []
+
+    def accepted(point: np.ndarray, loss: float) -> bool:
+        path.append(loss)
+        return False
+
+    method = QuasiNewton({})
+    method.minimize(root, np.array([3.5]), 60, accepted)
+    assert max(seen) > 4 and all(map(math.isfinite, path))
+    exact = min(root(np.array([t]))[0] for t in np.linspace(3.5, 3.999, 10_000))
+    assert path[-1] == pytest.approx(exact, abs=1e-8)
+
+
+def test_what_lbfgs_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingError, match="there is no clip beside it"):
+        prepare(tmp_path, clip={"norm": 1.0}, **LBFGS)
+    schedule = {"name": "cosine", "args": {}}
+    with pytest.raises(SettingError, match="there is no schedule beside it"):
+        prepare(tmp_path, schedule=schedule, **LBFGS)
+    with pytest.raises(SettingError, match="lbfgs has no argument 'lr'"):
+        wrong = {"optimizer": {"name": "lbfgs", "args": {"lr": 1.0}}}
+        Trainer(*prepare(tmp_path, **wrong))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingError, match="SciPy, which is not installed") as caught:
+        Trainer(*prepare(tmp_path, **LBFGS))
+    assert "pip install 'gradc[scipy]'" in str(caught.value)
+    assert caught.value.exit_code == 2
