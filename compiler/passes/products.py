@@ -81,7 +81,7 @@ class Monomial:
         numerator or a denominator in one piece might overflow.
         """
         above, below = _coefficient(rw, n.args[0]), _coefficient(rw, n.args[1])
-        if below is None and (above is None or number(n.args[0]) is not None):
+        if below is None and above is None:
             return None
         over, x = above or (1, n.args[0])
         under, k = below or (1, n.args[1])
@@ -105,6 +105,8 @@ class Monomial:
                 over, under = quotient, 1
         self.over, self.under = _whole(over), _whole(under)
         self._cancel_exponentials()
+        if sum(_rank(n) == 3 for n in self.up) > 2:  # the same product in any order
+            self.up.sort(key=lambda n: n.serial)
         self.up.sort(key=_rank)
         self.down.sort(key=_rank)
         return self
@@ -139,11 +141,17 @@ class Monomial:
 
     def node(self, rw: Rewriter) -> Node:
         """The scalar without its sign."""
-        for r in self.up:
-            if r.is_a("div") and number(r.args[0]) == 1 and self._more_than_one:
-                self.up.remove(r)
-                self.down.append(r.args[1])
-                break
+        for i, r in enumerate(self.up):
+            over = _divisors(rw, r)
+            if over is not None and self._more_than_one:
+                rest = Monomial(
+                    False, self.over, self.under, self.up[:i] + self.up[i + 1 :]
+                )
+                rest.down = self.down
+                out = rest.node(rw)
+                for divisor in over:
+                    out = rw.graph.apply("div", rw.settled(out), divisor)
+                return out
         below = self.denominator(rw)
         above = self.numerator(rw)
         if below is None:
@@ -159,6 +167,15 @@ def is_product(n: Node) -> bool:
 def _opens(n: Node) -> bool:
     """Is it a product of different factors? A square is one factor."""
     return n.is_a("mul") and n.args[0] is not n.args[1]
+
+
+def _divisors(rw: Rewriter, r: Node) -> list[Node] | None:
+    """[k, m] of `1 / k / m`."""
+    divisors: list[Node] = []
+    while r.is_a("div") and rw.unbound(r) and not rw.static(r):
+        divisors.append(r.args[1])
+        r = r.args[0]
+    return divisors[::-1] if divisors and number(r) == 1 else None
 
 
 def _coefficient(rw: Rewriter, n: Node) -> tuple[int | float, Node] | None:
@@ -284,10 +301,10 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
         x = negated(rw, a)
         if x is not None:
             return rw.make("neg", rw.make("div", x, b))
-        quotient = Monomial().quotient(rw, n)
-        if quotient is None:
+        if number(a) is not None and _coefficient(rw, b) is None:
             return None
-        return quotient.reduced().node(rw)
+        quotient = Monomial().quotient(rw, n)
+        return None if quotient is None else quotient.reduced().node(rw)
     product = Monomial().times(rw, a).times(rw, b, inverse=n.is_a("div"))
     product.reduced()
     out = product.node(rw)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
 from reference import evaluate
 
 from gradc.compiler import ops  # noqa: F401
-from gradc.compiler.autodiff.reverse import differentiate
+from gradc.compiler.autodiff.reverse import differentiate, grad
 from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, ancestors, topological
 from gradc.compiler.ir.node import Node, Origin
@@ -28,6 +28,7 @@ from gradc.compiler.passes import ALGEBRA, PASSES, run_pass, run_passes, tidy
 from gradc.compiler.passes.mapping import State, bound_in, roots_of
 from gradc.compiler.passes.patterns import Rewriter, Rule, count_uses
 
+Make = Callable[[int], "Builder"]
 SIZES = {"N": 4, "T": 3}
 N, T = Dim.symbol("N"), Dim.symbol("T")
 HIDDEN = Dim.constant("hidden", 5)
@@ -377,6 +378,33 @@ def random_program(seed: int) -> Builder:
     return b
 
 
+def random_scalars(seed: int) -> Builder:
+    """Formulas of two numbers with their first and second derivatives."""
+    rng = np.random.default_rng(seed)
+    b = Builder()
+    g = b.graph
+    x, y = b.param("x"), b.param("y")
+    pool = [x, y, x * y]
+    for k in range(int(rng.integers(3, 8))):
+        a, c = (pool[rng.integers(0, len(pool))] for _ in "ac")
+        node = [
+            lambda a=a: g.apply(str(rng.choice(UNARY[:5])), g.apply("sin", a)),
+            lambda a=a, c=c: a * c,
+            lambda a=a, c=c: a / (1 + c * c),
+            lambda a=a, c=c: float(rng.choice([2, -1, 0.5, 3])) * a - c,
+            lambda a=a: g.apply("pow", g.apply("cos", a), exponent=3),
+            lambda a=a: 1 / g.apply("exp", g.apply("sin", a)),
+            lambda a=a: g.apply("sqrt", a * a + 1),
+        ][int(rng.integers(0, 7))]()
+        pool.append(b.bind(f"v{k}", node) if rng.random() < 0.4 else node)
+    f = b.output("f", g.apply("sin", pool[-1]) * g.apply("cos", pool[-2]))
+    g.deriving = True
+    f_x = b.output("f_x", grad(f, x))
+    b.output("f_xy", grad(f_x, y))
+    b.loss("L", f)
+    return b
+
+
 def leaf_values(joint: Joint, roots: Iterable[Node], seed: int) -> dict[Node, object]:
     rng = np.random.default_rng(seed + 1)
     values: dict[Node, object] = {}
@@ -390,9 +418,16 @@ def leaf_values(joint: Joint, roots: Iterable[Node], seed: int) -> dict[Node, ob
     return values
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_every_pass_keeps_values(seed: int) -> None:
-    joint = random_program(seed).joint()
+PROGRAMS = [
+    pytest.param(make, seed, id=f"{name}-{seed}")
+    for name, make in (("arrays", random_program), ("scalars", random_scalars))
+    for seed in range(120)
+]
+
+
+@pytest.mark.parametrize(("make", "seed"), PROGRAMS)
+def test_every_pass_keeps_values(make: Make, seed: int) -> None:
+    joint = make(seed).joint()
     roots = roots_of(joint)
     at = leaf_values(joint, roots, seed)
     before = evaluate(roots, at, SIZES)
@@ -404,11 +439,11 @@ def test_every_pass_keeps_values(seed: int) -> None:
             assert np.all(np.abs(a - b) <= 1e-10 * np.maximum(1, np.abs(a))), p.name
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_idempotent(seed: int) -> None:
+@pytest.mark.parametrize(("make", "seed"), PROGRAMS)
+def test_idempotent(make: Make, seed: int) -> None:
     """opt(opt(d)) is opt(d): interning makes it a check of identity."""
     for level in (0, 1):
-        once = run_passes(random_program(seed).joint(), level)
+        once = run_passes(make(seed).joint(), level)
         again = run_passes(once, level)
         assert roots_of(again) == roots_of(once)
         assert bound_in(again) == bound_in(once)
@@ -426,9 +461,9 @@ def test_deterministic(seed: int) -> None:
     assert printed() == printed()
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_the_algebra_runs_out_of_work_before_fuel(seed: int) -> None:
-    joint = random_program(seed).joint()
+@pytest.mark.parametrize(("make", "seed"), PROGRAMS[::3])
+def test_the_algebra_runs_out_of_work_before_fuel(make: Make, seed: int) -> None:
+    joint = make(seed).joint()
     state = State(joint)
     rw = Rewriter(joint.program.graph, ALGEBRA)
     rw.walk(state.order, state.uses, state.bound)
