@@ -107,9 +107,6 @@ class Commentary:
             if old.op.family != "leaf":
                 self.cuts.setdefault(old.origin.equation, []).append(old)
         self.cut_nodes = {n for nodes in self.cuts.values() for n in nodes}
-        self.first: dict[Node, int] = {}  # a value -> the equation that adds first to it
-        for equation, node, _ in before.partials:
-            self.first.setdefault(node, equation)
 
     def _closer(self, old: Node, now: Node, chosen: Node | None, known: Node) -> bool:
         wanted = now is chosen
@@ -119,10 +116,14 @@ class Commentary:
         return old.serial > known.serial
 
     def rules(self, equation: int) -> list[str]:
-        known = self._rules.get(equation)
-        if known is None:
-            known = self._rules[equation] = self._chain(equation)
-        return known
+        if not self._rules:  # in the order in which they are read: `=` before `+=`
+            assert self.backward is not None
+            self.mentioned: set[str] = set()
+            for block in self.backward.blocks:
+                self._rules[block.equation] = self._chain(block.equation)
+                for rule in self._rules[block.equation]:
+                    self.mentioned.add(rule.partition(" ")[0])
+        return self._rules.get(equation, [])
 
     def _chain(self, equation: int) -> list[str]:
         starts = set(self.targets.get(equation, ())) | set(self.cuts.get(equation, ()))
@@ -135,7 +136,7 @@ class Commentary:
             seed_name = self.adjoint_name(v, equation)
             if seed_name is None:
                 continue
-            stops = self._stops(v, equation)
+            stops = self._stops(v)
             found = self._sweep(v, stops, seed_name)
             if found is None:
                 break
@@ -148,7 +149,7 @@ class Commentary:
                 left = self.adjoint_name(x, equation)
                 if left is None or (reached[x] is seed and left == seed_name):
                     continue
-                sign = "=" if self.first.get(x, equation) == equation else "+="
+                sign = "+=" if left in self.mentioned else "="
                 right = printer.of(reached[x]).text
                 if left in given:  # one rule an operand, where its last part is known
                     sign, part = given[left]
@@ -164,19 +165,14 @@ class Commentary:
             short.append(f"{left} {sign} …" if visible_length(rule) > WIDTH - 8 else rule)
         return short + [f"({k})" for k in kinks]
 
-    def _stops(self, v: Node, equation: int) -> Callable[[Node], bool]:
-        """Does the chain rule end here? At operands and at the next variables."""
+    def _stops(self, v: Node) -> Callable[[Node], bool]:
+        """Does the chain rule end here? At named values and at the next variables."""
         bound, cuts = self.bound, self.cut_nodes
 
         def ends(n: Node) -> bool:
             if n is v:
                 return False
-            return (
-                n.op.family == "leaf"
-                or n.origin.equation != equation
-                or n in bound
-                or n in cuts
-            )
+            return n.op.family == "leaf" or n in bound or n in cuts
 
         return ends
 

@@ -102,7 +102,7 @@ class Expressions:
                 return Value(number(0.0 if top and not n.shape else 0), (), WEAK)
             case "broadcast":
                 return self.value(n.args[0])
-            case "cast" if n.args[0].kind != "real":
+            case "cast" if n.args[0].kind != "real" and n not in self.views.cast:
                 return self.value(n.args[0])
             case "stop" | "drawn" if not self.complex:
                 return self.value(n.args[0])

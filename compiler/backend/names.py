@@ -301,7 +301,7 @@ class Names:
     # ------------------------------------------------------------------ other values
     def proposed(self, n: Node) -> tuple[str, tuple[int, ...]]:
         """What a value would be called: its hint, or what the record says of it."""
-        copy = n.origin.copy
+        copy = self._copy(n)
         hint = self.hints.get(n)
         if hint is None and n in self.plan.views.folded:
             n = n.args[0]
@@ -313,6 +313,12 @@ class Names:
         inside = n.origin.instances
         number = trailing(inside[-1]) if inside else ""
         return (base + number if number and not base[-1].isdigit() else base), copy
+
+    def _copy(self, n: Node) -> tuple[int, ...]:
+        """The copy of a repeat that a value belongs to: that of its equation."""
+        equations = self.plan.program.equations
+        k = n.origin.equation
+        return equations[k].copy if 0 <= k < len(equations) else n.origin.copy
 
     def _scaled(self, n: Node) -> str:
         """`scaled_x` for `x / 8 - 1`: one named value and numbers."""

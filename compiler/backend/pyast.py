@@ -78,7 +78,7 @@ def number(value: float | bool) -> Expr:
         return Expr("np.nan", PRIMARY)
     if value in (float("inf"), float("-inf")):
         return Expr("np.inf", PRIMARY) if value > 0 else Expr("-np.inf", UNARY)
-    text = repr(value)
+    text = re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", repr(value))
     return Expr(text, UNARY if text.startswith("-") else ATOM)
 
 

@@ -174,8 +174,7 @@ def _alike(joint: Joint, views: Views, saved: set[Node]) -> set[Node]:
     wanted = {
         sources[path]
         for path, n in joint.gradients.items()
-        if path in sources
-        and (n.op.name in ATOMS or views.is_view(n) or views.trivial(n))
+        if path in sources and sources[path].shape and views.constant(n)
     }
     if not wanted and not any(n.kind == "real" for n in saved):
         wanted = {

@@ -11,6 +11,7 @@ handed in, or that `forward` saved, is ever modified.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from .expressions import REAL, WEAK, Expressions, Scope, Value
 from .lines import statement_only
 from .names import Names, base_of
 from .plan import Function, Plan
-from .pyast import WIDTH
+from .pyast import WIDTH, binary
 from .sizes import shape_text
 from .views import ATOMS
 
@@ -221,6 +222,8 @@ class Writer:
         if statement_only(n):
             self._copied(n, into)
             return
+        if self._added(n, into):
+            return
         target = self.name(n)
         value = self._whole(n, target)
         text = f"{target} = {value.expr.text}"
@@ -236,6 +239,38 @@ class Writer:
         if not self.views.is_view(n) and "broadcast_to(" not in text:
             self.owned.add(n)
         into.append(Statement(text, target, comment, n))
+
+    def _added(self, n: Node, into: list[Statement]) -> bool:
+        """`d_W = d_W + a + b` is `d_W += a + b`, where the first part is ours."""
+        if self.complex or n.op.name not in ACCUMULATE or n.kind != "real":
+            return False
+        parts: list[tuple[str, Node]] = []
+        m = n
+        while m.op.name in ACCUMULATE and (m is n or m not in self.lines):
+            parts.append((m.op.name, m.args[1]))
+            m = m.args[0]
+        if (
+            len(parts) < 2
+            or parts[-1][0] != "add"
+            or m not in self.owned
+            or m.shape != n.shape
+            or self.last_read.get(m, FOREVER) > self.order[n]
+            or self.name(m) != self.name(n)
+        ):
+            return False
+        values = [(sign, self.out.value(p)) for sign, p in reversed(parts)]
+        if any(v.dtype != REAL for _, v in values):
+            return False
+        total = values[0][1].expr
+        for sign, v in values[1:]:
+            total = binary(ast.Add if sign == "add" else ast.Sub, total, v.expr)
+        text = f"{self.name(n)} += {total.text}"
+        if not self._fits(n, text, "", into):
+            return True
+        self.owned.add(n)
+        self.out.dtypes[n] = REAL
+        into.append(Statement(text, self.name(n), "", n, update=True))
+        return True
 
     def _symbol(self, symbol: str) -> str:
         return self.out.scope.symbols.get(symbol, symbol)

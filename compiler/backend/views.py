@@ -48,11 +48,21 @@ class Views:
             for reshape in reshapes
         }
         self.absorbed: set[Node] = {reshape.args[0] for reshape in self.folded}
+        self.own: set[Node] = set()  # the user's value, where a view is all that it is
+        self.cast: set[Node] = set()  # `keep = (u < p).astype(…)`: an array of reals
+        for n in sorted(named, key=lambda n: n.serial):
+            while n.op.name in ("stop", "drawn") and readers.get(n.args[0]) == 1:
+                self.own.add(n)
+                n = n.args[0]
+            if n.op.name == "cast" and n.kind == "real" != n.args[0].kind:
+                self.cast.add(n)
 
     def is_view(self, n: Node) -> bool:
         """Read through wherever it stands (unless the user named it)."""
+        if n in self.own:
+            return False
         if n.op.name == "cast":
-            return n.args[0].kind != "real"
+            return n.args[0].kind != "real" and n not in self.cast
         if n.op.name == "reshape":
             return n not in self.folded and not gathers(n)
         return n.op.name in VIEWS or (n.op.view and bool(n.args))

@@ -16,6 +16,7 @@ from gradc.compiler import driver
 from gradc.compiler.backend import guard
 from gradc.compiler.backend.readable import emit
 from gradc.compiler.backend.schedule import schedule
+from gradc.compiler.backend.signature import signature
 from gradc.compiler.ir.dims import Dim
 from gradc.compiler.ir.program import Joint
 from gradc.compiler.passes import run_passes
@@ -65,6 +66,15 @@ class Emitted:
         self.params = {
             p.path: self.draw(rng, p.node.shape, "real") for p in program.params
         }
+        self.state = {
+            s.path: np.abs(self.draw(rng, s.node.shape, "real")) for s in program.states
+        }
+        self.noise = {}
+        for n in program.noises:
+            shape = tuple(number(d, self.sizes) for d in n.shape)
+            uniform = n.attrs["law"] == "uniform"
+            drawn = rng.random(shape) if uniform else rng.standard_normal(shape)
+            self.noise[n.attrs["name"]] = np.array(drawn)
         self.inputs = {}
         for i in program.inputs:
             high = number(i.high, self.sizes) if i.high is not None else 3
@@ -89,16 +99,13 @@ class Emitted:
 
     # ------------------------------------------------------------------ calls
     def arguments(self, name: str, params: Any, inputs: Any) -> list[Any]:
-        f = self.plan.functions[name]
-        read = set(f.leaves)
-        out = []
-        program = self.joint.program
-        if any(p.node in read for p in program.params) or (
-            name == "forward" and program.params
-        ):
-            out.append(params)
-        out += [inputs[i.name] for i in program.inputs if i.node in read]
-        return out
+        takes = signature(self.plan)["functions"][name]
+        out = [params] if takes["params"] else []
+        if takes["state"]:
+            out.append(self.state)
+        if takes["noise"]:
+            out.append({k: self.noise[k] for k in takes["draws"]})
+        return out + [inputs[k] for k in takes["inputs"]]
 
     def call(
         self, name: str, params: Any = None, inputs: Any = None, module: Any = None
@@ -111,6 +118,8 @@ class Emitted:
     def leaves(self) -> dict[Any, Any]:
         program = self.joint.program
         table = {p.node: self.params[p.path] for p in program.params}
+        table |= {s.node: self.state[s.path] for s in program.states}
+        table |= {n: self.noise[n.attrs["name"]] for n in program.noises}
         return table | {i.node: self.inputs[i.name] for i in program.inputs}
 
     # ------------------------------------------------------------------ checks
@@ -137,8 +146,10 @@ class Emitted:
         program = self.joint.program
         total = program.training.total
         assert total is not None
-        before = {k: v.copy() for k, v in {**self.params, **self.inputs}.items()}
-        loss, saved = self.call("forward")
+        given = {**self.params, **self.inputs, **self.state, **self.noise}
+        before = {k: v.copy() for k, v in given.items()}
+        loss, saved, *state = self.call("forward")
+        self.state_agrees(state, tolerance)
         (value,) = evaluate([total.node], self.leaves(), self.sizes)
         close(loss, value, tolerance, "loss")
         kept = [np.array(s) for s in saved if isinstance(s, np.ndarray)]
@@ -147,7 +158,7 @@ class Emitted:
         doubled = self.module["backward"](saved, 2.0)
         for a, b in zip([s for s in saved if isinstance(s, np.ndarray)], kept, strict=True):
             assert np.array_equal(a, b, equal_nan=True), "a saved value was modified"
-        for k, v in {**self.params, **self.inputs}.items():
+        for k, v in given.items():
             assert np.array_equal(v, before[k]), f"{k} was modified"
         assert list(sorted(gradients)) == sorted(self.joint.gradients)
         rng = np.random.default_rng(1)
@@ -166,8 +177,19 @@ class Emitted:
                     for k, v in self.inputs.items()
                 }
                 (params if path in params else inputs)[path][at] += STEP * 1j
-                stepped, _ = self.call("forward", params, inputs, self.complex)
+                stepped, *_ = self.call("forward", params, inputs, self.complex)
                 close(np.asarray(g)[at], np.imag(stepped) / STEP, 1e-10, f"{path}{at}")
+
+    def state_agrees(self, found: list[Any], tolerance: float) -> None:
+        """The state after the step: updated, or handed on."""
+        program = self.joint.program
+        assert len(found) == bool(program.states)
+        updates = dict(program.training.updates)
+        for s in program.states:
+            node = updates.get(s.path, s.node)
+            (value,) = evaluate([node], self.leaves(), self.sizes)
+            assert np.shape(found[0][s.path]) == np.shape(value), s.path
+            close(found[0][s.path], value, tolerance, s.path)
 
     def stays_single(self) -> None:
         """float32 in, float32 out."""
@@ -182,8 +204,14 @@ class Emitted:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loss, saved = self.call("forward", single(self.params), single(self.inputs))
+            doubles = self.state, self.noise
+            self.state, self.noise = single(self.state), single(self.noise)
+            params, inputs = single(self.params), single(self.inputs)
+            loss, saved, *state = self.call("forward", params, inputs)
+            self.state, self.noise = doubles
             assert np.asarray(loss).dtype == np.float32, "the loss is not float32"
+            for path, value in (state[0] if state else {}).items():
+                assert np.asarray(value).dtype == np.float32, f"{path} is not float32"
             for path, g in self.module["backward"](saved).items():
                 single_ = isinstance(g, float) or np.asarray(g).dtype == np.float32
                 assert single_, f"{path} is not float32"
