@@ -25,15 +25,23 @@ JsonDim = int | list[list[object]]
 class Poly:
     """A polynomial with rational coefficients in normal form: immutable, hashable."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "integer", "terms")
 
     def __init__(self, terms: Mapping[Monomial, Fraction | int]) -> None:
         items = [(m, Fraction(c)) for m, c in terms.items() if c != 0]
-        self.terms = tuple(sorted(items, key=lambda t: (-len(t[0]), t[0])))
+        items.sort(key=lambda t: (-len(t[0]), t[0]))
+        self.terms = tuple(items)
+        self.integer = _integer(self.terms)  # where no symbol is in it
         self._hash = hash(self.terms)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Poly) and self.terms == other.terms
+        if self is other:
+            return True
+        return (
+            isinstance(other, Poly)
+            and self._hash == other._hash
+            and self.terms == other.terms
+        )
 
     def __hash__(self) -> int:
         return self._hash
@@ -67,16 +75,9 @@ class Poly:
         ratio = self.terms[0][1] / other.terms[0][1]
         return Poly({(): ratio}) if other.scaled(ratio) == self else None
 
-    @property
-    def integer(self) -> int | None:
-        if not self.terms:
-            return 0
-        if len(self.terms) == 1 and self.terms[0][0] == ():
-            c = self.terms[0][1]
-            return int(c) if c.denominator == 1 else None
-        return None
-
     def symbols(self) -> tuple[str, ...]:
+        if self.integer is not None:
+            return ()
         return tuple(sorted({s for m, _ in self.terms for s in m}))
 
     def __str__(self) -> str:
@@ -94,6 +95,15 @@ class Poly:
             else:
                 parts.append(f"-{body}" if sign == "-" else body)
         return "".join(parts) or "0"
+
+
+def _integer(terms: tuple[tuple[Monomial, Fraction], ...]) -> int | None:
+    if not terms:
+        return 0
+    if len(terms) > 1 or terms[0][0]:
+        return None
+    c = terms[0][1]
+    return c.numerator if c.denominator == 1 else None
 
 
 # A program has few different sizes and asks for the same ones over and over.
@@ -122,18 +132,43 @@ def _product(a: Poly, b: Poly) -> Poly:
     return Poly(total)
 
 
-@dataclass(frozen=True)
 class Dim:
     """One size. Equality and hash look at ``value`` (and ``stretch``) alone."""
 
+    __slots__ = ("_hash", "stretch", "value", "written")
     value: Poly
-    written: Poly = field(compare=False)
-    stretch: bool = False
+    written: Poly
+    stretch: bool
+    _hash: int
+
+    def __init__(self, value: Poly, written: Poly, stretch: bool = False) -> None:
+        put = object.__setattr__
+        put(self, "value", value)
+        put(self, "written", written)
+        put(self, "stretch", stretch)
+        put(self, "_hash", hash((value, stretch)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a size does not change: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, Dim)
+            and self.value == other.value
+            and self.stretch is other.stretch
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Dim({self.described()})"
 
     @staticmethod
     def of(number: int) -> Dim:
-        poly = Poly({(): number})
-        return Dim(poly, poly)
+        return _number(number)
 
     @staticmethod
     def symbol(name: str) -> Dim:
@@ -142,7 +177,7 @@ class Dim:
 
     @staticmethod
     def constant(name: str, number: int) -> Dim:
-        return Dim(Poly({(): number}), Poly({(name,): 1}))
+        return Dim(_number(number).value, Poly({(name,): 1}))
 
     def __add__(self, other: Dim | int) -> Dim:
         o = as_dim(other)
@@ -209,6 +244,12 @@ class Dim:
         return [[c.numerator, c.denominator, list(m)] for m, c in self.value.terms]
 
 
+@lru_cache(maxsize=4096)
+def _number(number: int) -> Dim:
+    poly = Poly({(): number})
+    return Dim(poly, poly)
+
+
 Shape = tuple[Dim, ...]
 
 ONE = Dim.of(1)
@@ -225,7 +266,7 @@ def as_dim(value: Dim | int) -> Dim:
 
 
 def as_shape(dims: Iterable[Dim | int]) -> Shape:
-    return tuple(as_dim(d) for d in dims)
+    return tuple([d if isinstance(d, Dim) else Dim.of(d) for d in dims])
 
 
 def plain(shape: Sequence[Dim]) -> Shape:
@@ -237,7 +278,8 @@ def size(shape: Sequence[Dim]) -> Dim:
     """The number of elements."""
     total = ONE
     for d in shape:
-        total = total * (ONE if d.stretch else d)
+        if d is not ONE and not d.stretch:
+            total = d if total is ONE else total * d
     return total
 
 

@@ -86,7 +86,7 @@ class Graph:
         the shape of the others. Anything else must have the shapes that `infer` asks for.
         """
         record = REGISTRY[op]
-        nodes = tuple(a if isinstance(a, Node) else self.const(a) for a in args)
+        nodes = tuple([a if isinstance(a, Node) else self.const(a) for a in args])
         if record.family == "elementwise" and len(nodes) > 1:
             nodes = self._equal_shapes(nodes)
         for rule in record.simplify:
@@ -106,13 +106,21 @@ class Graph:
         return node
 
     def _equal_shapes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        shape = max((n.shape for n in nodes), key=len)
-        return tuple(
-            n if n.shape or not shape else self.broadcast(n, shape) for n in nodes
-        )
+        shape = nodes[0].shape
+        alike = True
+        for n in nodes:
+            if len(n.shape) != len(shape):
+                alike = False
+                if len(n.shape) > len(shape):
+                    shape = n.shape
+        if alike:
+            return nodes
+        return tuple([n if n.shape else self.broadcast(n, shape) for n in nodes])
 
     def intern(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any]) -> Node:
-        key = (op, args, *((k, _key(attrs[k])) for k in sorted(attrs)))
+        key: tuple[Any, ...] = (op, args)
+        if attrs:
+            key = (op, args, *[(k, _key(attrs[k])) for k in sorted(attrs)])
         node = self._table.get(key)
         if node is None:
             record = REGISTRY[op]
@@ -133,11 +141,14 @@ class GraphTooLarge(Exception):
 
 def _key(value: Any) -> Any:
     """1, 1.0 and True are equal in Python but are three constants; 0.0 and -0.0 two."""
-    if isinstance(value, float):
-        return ("float", value.hex())
-    if isinstance(value, tuple):
-        return tuple(_key(v) for v in value)
-    return (type(value).__name__, value)
+    kind = value.__class__
+    if kind is str or kind is Dim:
+        return value
+    if kind is tuple:
+        return tuple([_key(v) for v in value])
+    if kind is float:
+        return (kind, value.hex())
+    return (kind, value)
 
 
 # ---------------------------------------------------------------------- traversals
