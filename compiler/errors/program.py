@@ -141,6 +141,19 @@ def fill_kind(span: Span, path: str, what: str) -> Diagnostic:
     )
 
 
+def fill_orthogonal(span: Span, path: str, shape: Shape) -> Diagnostic:
+    """`orthogonal()` for what is no matrix of known proportions."""
+    return Diagnostic(
+        "fill-orthogonal",
+        span,
+        f"`orthogonal()` fills a matrix, but `{path}` is {show(shape, described=True)}",
+        notes=(
+            ("rule", "two axes, both known at compile time or both the same size"),
+            ("help", "`glorot()` and `he()` fill any shape"),
+        ),
+    )
+
+
 def fill_shape(span: Span, path: str, wanted: Shape, given: Shape) -> Diagnostic:
     return Diagnostic(
         "fill-shape",

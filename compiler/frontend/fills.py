@@ -85,6 +85,12 @@ def _draw(lo: Lowering, fill: Fill, path: str, shape: Shape) -> Node:
                 "sub", g.apply("mul", noise("uniform"), g.const(2)), g.const(1)
             )
             return g.apply("mul", centred, limit)
+        case "orthogonal":
+            if len(shape) != 2 or (
+                shape[0] != shape[1] and None in (shape[0].integer, shape[1].integer)
+            ):
+                raise Mistake(prose.fill_orthogonal(fill.span, path, shape))
+            return noise("orthogonal")
         case "bernoulli":
             hit = g.apply("lt", noise("uniform"), args[0])
             return g.apply("cast", hit, kind="real")
