@@ -15,8 +15,10 @@ and it is imported only when it is asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -39,11 +41,25 @@ VERBS = {
     "new": "write a .net to start from",
 }
 
+EXHAUSTED = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EIO,
+    }
+)
+"""What an OSError says where a machine has come to its end; others are a wrong path's."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     terminal = Terminal.of(_color_in(words))
+    words = [_possible(word) for word in words]
     _prepare_streams()
     try:
         code = _dispatch(words, terminal)
@@ -145,9 +161,9 @@ def _explain(error: Exception, words: list[str], terminal: Terminal) -> Exit:
             )
             return Exit.RESOURCES
         case OSError() if error.errno is not None:
-            where = f"`{error.filename}`: " if error.filename else ""
+            where = f"`{str(error.filename)[:200]}`: " if error.filename else ""
             terminal.failure(f"{where}{error.strerror}", "", [])
-            return Exit.RESOURCES
+            return Exit.RESOURCES if error.errno in EXHAUSTED else Exit.USAGE
     return _internal(error, words, terminal)
 
 
@@ -205,6 +221,11 @@ def _internal(error: Exception, words: list[str], terminal: Terminal) -> Exit:
 
 
 # --------------------------------------------------------------------------- streams
+
+
+def _possible(word: str) -> str:
+    """A word without characters that no command line has: `main` may be called with any."""
+    return re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", word)
 
 
 def _color_in(words: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from .exits import Exit, UsageError
 
-LARGEST_PROGRAM = 2**30  # bytes: far above what --limit file_bytes is raised to
+LARGEST_PROGRAM = 2**26  # bytes; --limit file_bytes is lower and says so better
 _NUMBER = re.compile(r"-\.?\d")
 
 
@@ -231,9 +231,10 @@ def read_program(path: str, shown: str | None) -> tuple[str, str, Path]:
         try:
             if file.is_dir():
                 raise UsageError("no-file", f"`{path}` is a folder, not a program")
-            if file.stat().st_size > LARGEST_PROGRAM:
+            with file.open("rb") as opened:
+                data = opened.read(LARGEST_PROGRAM + 1)
+            if len(data) > LARGEST_PROGRAM:
                 raise UsageError("no-file", f"`{path}` is too large for a program")
-            data = file.read_bytes()
         except FileNotFoundError:
             raise UsageError(
                 "no-file", f"there is no file `{path}`", help=_near(file)
@@ -243,6 +244,8 @@ def read_program(path: str, shown: str | None) -> tuple[str, str, Path]:
                 "no-file", f"cannot read `{path}`: {error.strerror}"
             ) from None
     try:
+        # A name that is not UTF-8 can be opened, but stands in no text.
+        name = name.encode("utf-8", "replace").decode()
         return data.decode("utf-8"), name, folder
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1

@@ -133,6 +133,16 @@ def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
             7,
             "`r/a`: No space left",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "x" * 999),
+            2,
+            "x`: File name too",
+        ),
+        (
+            OSError(errno.EACCES, "Permission denied", "r/a"),
+            2,
+            "`r/a`: Permission denied",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
         (BrokenPipeError(), 0, ""),
     ],
@@ -259,3 +269,31 @@ def test_help_loads_neither_numpy_nor_the_compiler() -> None:
         [sys.executable, "-c", script], capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["\0", "x" * 5000, "\ud800", "\udcff.net", "/dev/zero", "a\nb", "."]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compile", "NAME"],
+        ["compile", "a.net", "-o", "NAME"],
+        ["compile", "a.net", "-I", "NAME", "-o", "-"],
+        ["fmt", "--check", "NAME"],
+        ["eval", "NAME"],
+        ["predict", "NAME"],
+        ["predict", "a.net", "--data", "NAME"],
+        ["predict", "a.net", "--data", "x=1", "-o", "NAME"],
+        ["train", "a.net", "--data", "NAME"],
+        ["new", "NAME"],
+        ["new", "n", "--csv", "NAME"],
+    ],
+    ids=" ".join,
+)
+def test_names_that_no_file_has(
+    gradc: Any, tmp_path: Path, words: list[str], name: str
+) -> None:
+    (tmp_path / "a.net").write_text("input x\noutput y = 2 * x\n")
+    done = gradc(*(name if word == "NAME" else word for word in words))
+    assert done.code in (0, 2, 3, 4, 5), done.err

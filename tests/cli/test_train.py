@@ -171,7 +171,7 @@ def test_a_program_without_a_loss(gradc: Any, tmp_path: Path) -> None:
 def test_a_run_that_cannot_be_written(gradc: Any, folder: Path) -> None:
     (folder / "runs").write_text("in the way")
     done = gradc("train", "flowers.net")
-    assert done.code == 7 and "runs" in done.err
+    assert done.code == 2 and "`runs`: File exists" in done.err
 
 
 # ----------------------------------------------------------------------- eval, predict
