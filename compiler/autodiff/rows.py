@@ -101,6 +101,8 @@ class _Proof:
             "take_along": self.along,
             "put_along": self.along,
             "einsum2": self.einsum2,
+            "windows": self.windows,
+            "fold": self.windows,
         }
         for name in ("max", "softmax", "logsumexp", "any", "all"):
             self.rules[name] = self.within_rows
@@ -290,6 +292,20 @@ class _Proof:
             and node.attrs["steps"][i] == 1
         )
         return s if whole else self.mix(node)
+
+    def windows(self, node: Node) -> Structure:
+        """Windows over other axes, and their sum, leave the rows where they are."""
+        (s,) = self.states(node)
+        axes = node.attrs["axes"]
+        if s.state == "rows":
+            inside = s.axis >= len(node.args[0].shape) - len(axes)
+            if s.axis in axes or (inside and node.op.name == "fold"):
+                return self.mix(node)
+        elif s.state == "free" and self.source is None:
+            image = node.shape if node.op.name == "fold" else node.args[0].shape
+            if self.mentions(tuple(image[i] for i in axes)):
+                return self.mix(node)
+        return s
 
     def uniform(self, node: Node, s: Structure) -> Structure:
         """A free value is the same in every row; what sets some rows is not."""
