@@ -54,6 +54,7 @@ class Options:
     wrt: tuple[str, ...] = ()  # inputs whose adjoints `backward` returns too
     limits: Limits = field(default_factory=Limits)
     complex: bool = False  # forms that are analytic in complex numbers, for `check`
+    loss: str | None = None  # of several losses this one alone, over all, for `check`
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
     yield (resolved := resolve(tree, options))
     yield (program := lower(resolved, options))
     check_wrt(program, options.wrt)
+    if options.loss is not None:
+        program = only(program, options.loss)
     yield (joint := differentiate(program, options.wrt))
     yield (optimised := run_passes(joint, options.level))
     yield (plan := schedule(optimised, options))
@@ -124,6 +127,14 @@ def without_gc() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def only(program: Program, name: str) -> Program:
+    """The program with one of its losses, which trains whatever it depends on."""
+    (root,) = (r for r in program.training.losses if r.name == name)
+    alone = replace(root, over=None)
+    training = replace(program.training, losses=(alone,), total=alone)
+    return replace(program, training=training)
 
 
 def check_wrt(program: Program, names: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ projections on random directions, which no wrong entry escapes.
 
 Compared is only where the program has a value in the reals: log(x) of a negative x is NaN
 there, though the forward pass for complex numbers gives a number. Points are drawn from one
-domain after another until the loss is finite (`DOMAINS`); if it never is, nothing is
+domain after another until the loss is finite (`points.py`); if it never is, nothing is
 contradicted and `warning` says so. Where complex step and backward pass differ, real
 differences to both sides have the last word (`excused`): at a kink the derivative is what
 lies between the two slopes, and `max` and `abs` choose in their own ways.
@@ -32,30 +32,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
-from .network import Network, Noise, State
-from .sizes import Signature, evaluate, holds, limits, row_dims, show, symbols, value
+from .network import Network
+from .points import DOMAINS, Point, choose_sizes, find_point
+from .sizes import show
 from .streams import stream
 
 Method = Literal["complex", "central", "forward"]
 Vector = NDArray[Any]
+Loss = Callable[[Vector], Any]
+Part = tuple[Network | None, Network]  # for complex numbers, and for the reals
 
 EPS: dict[str, float] = {"complex": 1e-30, "central": 6e-6, "forward": 1.5e-8}
 TOLERANCE: dict[str, float] = {"complex": 1e-10, "central": 1e-6, "forward": 1e-4}
 ENTRIES = 16  # of a parameter that are checked one by one
 PROJECTIONS = 3  # random directions for each parameter that has more
 FLOOR = 1e-4
-DOMAINS = (
-    "near",
-    "near, positive data",
-    "above",
-    "normal",
-    "positive",
-    "small",
-    "large",
-)
-"""Where to look for a point at which the loss is finite, in this order: see `_point`."""
-PRIMES = (3, 5, 7, 2, 11, 13, 4, 6, 8, 9, 10, 12, 16, 1, 14, 15, 18, 20, 24, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -154,13 +145,15 @@ def check(
     method: Method = "complex",
     eps: float | None = None,
     tolerance: float | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> CheckResult:
     """Compare the emitted backward pass with differences, in float64.
 
     `sizes` are chosen where they are not given: different small primes that pass the
     program's checks. `inputs` are rows of data; those that are missing are drawn: reals
     normal, ints uniform in their range. θ is what `init` gives, moved a little, so that no
-    parameter sits on a kink or at a zero that hides a mistake; or it is given.
+    parameter sits on a kink or at a zero that hides a mistake; or it is given. Where losses
+    are limited to some parameters (`over`), `parts` has the programs of each loss alone.
     """
     if not network.has("backward"):
         raise ValueError(f"{network.name} has no loss: there is no gradient to check")
@@ -178,15 +171,21 @@ def check(
     probe = complex_network if method == "complex" and complex_network else network
     compared = 0
     for number in range(max(1, seeds)):
-        point = _point(network, sizes, seed + number, given, theta)
+        point = find_point(network, sizes, seed + number, given, theta)
         if point is None:
             continue
         compared += 1
         emitted, scaled = _emitted(network, point)
         linear = linear and _is_linear(emitted, scaled)
-        real, f = _function(network, point), _function(probe, point)
         for found in _compare(
-            network, f, real, point.theta, emitted, method, h, bound, seed + number
+            network,
+            _losses(network, probe, parts, method, point),
+            point.theta,
+            emitted,
+            method,
+            h,
+            bound,
+            seed + number,
         ):
             old = worst.get(found.path)
             if old is None or not found.error <= old.error:
@@ -220,19 +219,70 @@ def _warning(network: Network, compared: int, seeds: int) -> str:
     return ""
 
 
-def _function(network: Network, point: _Point) -> Callable[[Vector], Any]:
-    """The loss as a function of θ alone."""
+def covers(loss: Mapping[str, Any], path: str) -> bool:
+    """Whether a loss trains a parameter: `over a` names a or what lies below it."""
+    over = loss.get("over")
+    return over is None or any(
+        path == a or path.startswith((f"{a}.", f"{a}[")) for a in over
+    )
+
+
+def _losses(
+    network: Network,
+    probe: Network,
+    parts: Mapping[str, Part] | None,
+    method: Method,
+    point: Point,
+) -> Callable[[str], tuple[Loss, Loss]]:
+    """For a parameter, what its gradient is of: the sum of the losses that cover it, as the
+    function to take differences of, and in the reals."""
+    losses = network.signature["losses"]
+    whole = (_function(probe, network, point), _function(network, network, point))
+
+    def of(path: str) -> tuple[Loss, Loss]:
+        mine = [loss["name"] for loss in losses if covers(loss, path)]
+        if len(mine) == len(losses):
+            return whole
+        if parts is None:
+            raise ValueError(
+                f"{network.name} limits losses by `over`: the check needs each by itself"
+            )
+        chosen = [parts[name] for name in mine]
+        reals = [_function(real, network, point) for _, real in chosen]
+        probes = [
+            _function(one, network, point)
+            for one, _ in chosen
+            if one is not None and method == "complex"
+        ]
+        return _sum(probes or reals), _sum(reals)
+
+    return of
+
+
+def _sum(functions: Sequence[Loss]) -> Loss:
+    return lambda theta: sum(f(theta) for f in functions)
+
+
+def _function(module: Network, network: Network, point: Point) -> Loss:
+    """The loss of a module of the same program as a function of the network's θ."""
+    if not module.has("forward"):
+        return lambda theta: 0.0  # no parameter moves this loss
+    needs = module.signature["functions"]["forward"]
+    names = network.signature["functions"]["forward"]["inputs"]
+    given = dict(zip(names, point.arrays, strict=True))
+    rest = module.extras("forward", point.state, point.noise)
+    rest += [given[name] for name in needs["inputs"]]
+    forward = module.module["forward"]
 
     def loss(theta: Vector) -> Any:
+        leading = [network.views(theta)] if needs["params"] else []
         with np.errstate(all="ignore"):
-            return network.call(
-                "forward", theta, point.arrays, point.state, point.noise
-            )[0]
+            return forward(*leading, *rest)[0]
 
     return loss
 
 
-def _emitted(network: Network, point: _Point) -> tuple[Vector, Vector]:
+def _emitted(network: Network, point: Point) -> tuple[Vector, Vector]:
     """The emitted gradient, and the one for d_loss = -2.5 (an exact number)."""
     gradients = []
     with np.errstate(all="ignore"):
@@ -266,8 +316,7 @@ def _is_linear(emitted: Vector, scaled: Vector) -> bool:
 
 def _compare(
     network: Network,
-    f: Callable[[Vector], Any],
-    real: Callable[[Vector], Any],
+    losses: Callable[[str], tuple[Loss, Loss]],
     theta: Vector,
     emitted: Vector,
     method: Method,
@@ -277,12 +326,13 @@ def _compare(
 ) -> Iterator[ParameterError]:
     largest = float(np.abs(emitted).max(initial=0.0))
     floor = min(1.0, max(FLOOR, largest if math.isfinite(largest) else 1.0))
-    # Two forward passes that differ are a mistake of their own, which nothing excuses.
-    height = float(real(theta))
-    same = abs(float(np.real(f(theta))) - height) <= 1e-9 * max(1.0, abs(height))
     for place in network.places:
         if not place.trained or place.start == place.stop:
             continue
+        f, real = losses(place.path)
+        # Two forward passes that differ are a mistake of their own: nothing excuses it.
+        height = float(real(theta))
+        same = abs(float(np.real(f(theta))) - height) <= 1e-9 * max(1.0, abs(height))
         size = place.stop - place.start
         rng = stream(seed, "gradcheck", place.path)
         entries: Any = range(size)
@@ -363,172 +413,6 @@ def excused(
     return abs(emitted - central) <= about and not (
         abs(difference - central) <= 10 * about
     )
-
-
-# ------------------------------------------------------------------------ where to check
-
-
-@dataclass(frozen=True)
-class _Point:
-    """Where to compare: all arguments of `forward`. Chance is drawn once and held."""
-
-    theta: Vector
-    arrays: list[Any]
-    state: State
-    noise: Noise
-
-
-def _point(
-    network: Network,
-    sizes: Mapping[str, int],
-    seed: int,
-    given: Mapping[str, Any],
-    theta: Vector | None,
-) -> _Point | None:
-    """Arguments for which the loss is finite in the reals, or None: in the first of
-    `DOMAINS` where it is.
-
-    The first is θ as `init` gives it, moved a little, and normal data: what a training
-    starts with. What is given stays as it is. State is what it starts as, moved upwards.
-    """
-    for attempt, domain in enumerate(DOMAINS):
-        draw = stream(seed, "gradcheck-point", "", attempt)
-        if theta is not None:
-            point = np.asarray(theta, np.float64)
-        else:
-            point = _parameters(network.init(seed, np.float64), domain, draw)
-        low = 0.1 if domain in ("positive", "small", "large") else 0.0
-        positive = domain not in ("near", "normal")
-        drawn = random_inputs(network.signature, sizes, draw, positive, low)
-        arrays = network.arrays("forward", {**drawn, **given}, np.float64)
-        state = network.initial_state(seed, np.float64)
-        for path, array in state.items():
-            if array.dtype.kind == "f":
-                moved = 0.1 * np.abs(draw.standard_normal(array.shape))
-                state[path] = np.asarray(array + moved)
-        noise = network.draw("forward", sizes, seed, attempt + 1, np.float64)
-        with np.errstate(all="ignore"):
-            loss = network.call("forward", point, arrays, state, noise)[0]
-        if np.isfinite(loss):
-            return _Point(point, arrays, state, noise)
-    return None
-
-
-def _parameters(start: Vector, domain: str, draw: np.random.Generator) -> Vector:
-    """θ in a domain; `start` is what `init` gives."""
-    normal = draw.standard_normal(start.size)
-    match domain:
-        case "near" | "near, positive data":
-            return start + 0.1 * normal
-        case "above":
-            return start + 0.1 * np.abs(normal)
-        case "normal":
-            return normal
-        case "positive":
-            return draw.uniform(0.1, 1.0, start.size)
-        case "small":
-            return 0.01 * normal
-        case "large":
-            return draw.uniform(1.0, 3.0, start.size)
-    raise ValueError(f"no domain {domain!r}")
-
-
-def random_inputs(
-    signature: Signature,
-    sizes: Mapping[str, int],
-    rng: np.random.Generator,
-    positive: bool = False,
-    low: float = 0.0,
-) -> dict[str, NDArray[Any]]:
-    """Values for the inputs of `forward`: reals normal (or uniform in low … 1), ints uniform."""
-    arrays: dict[str, NDArray[Any]] = {}
-    wanted = signature["functions"]["forward"]["inputs"]
-    for entry in signature["inputs"]:
-        if entry["name"] not in wanted:
-            continue
-        shape = tuple(evaluate(dim, sizes) for dim in entry["shape"])
-        if entry["kind"] == "real":
-            normal = rng.standard_normal(shape)
-            drawn = rng.uniform(low, 1.0, shape) if positive else normal
-            arrays[entry["name"]] = np.asarray(drawn)
-        elif entry["kind"] == "bool":
-            arrays[entry["name"]] = np.asarray(rng.random(shape) < 0.5)
-        else:
-            first, high = limits(entry, sizes) or (0, 10)
-            arrays[entry["name"]] = np.asarray(
-                rng.integers(first, max(high, first + 1), shape)
-            )
-    return arrays
-
-
-def choose_sizes(
-    signature: Signature,
-    given: Mapping[str, int],
-    inputs: Mapping[str, Any] | None = None,
-) -> dict[str, int]:
-    """A size for each symbol: as given, as the inputs have it, else a small prime.
-
-    Primes differ from each other, so that sizes mistaken for one another show; where the
-    program's checks refuse them, other small numbers are tried. `DataError` if none will do.
-    """
-    from .sizes import bind
-
-    sizes = dict(given)
-    for name in sizes:
-        if name not in signature["sizes"]:
-            known = ", ".join(signature["sizes"]) or "none"
-            raise DataError(f"no size {name!r}; the sizes are: {known}")
-    shapes = {name: np.shape(array) for name, array in (inputs or {}).items()}
-    if shapes:
-        sizes = bind(signature, shapes, sizes, checks=False)
-    # Rows last: a failing check of the others is found before.
-    free = [name for name in signature["sizes"] if name not in sizes]
-    free.sort(key=lambda name: name in row_dims(signature))
-    found = _search(signature, sizes, free)
-    if found is None:
-        tests = "; ".join(
-            f"line {t['line']}: {t['message']}" for t in signature["checks"]
-        )
-        raise DataError(
-            f"no small sizes {', '.join(free)} pass the checks of {signature['name']}",
-            tests,
-            "give them:  --size N=16",
-        )
-    return found
-
-
-def _search(
-    signature: Signature, sizes: dict[str, int], free: Sequence[str]
-) -> dict[str, int] | None:
-    if not _passes(signature, sizes):
-        return None
-    if not free:
-        return sizes
-    used = set(sizes.values())
-    name, rest = free[0], free[1:]
-    candidates = [n for n in PRIMES if n not in used] + [n for n in PRIMES if n in used]
-    for size in candidates:
-        found = _search(signature, {**sizes, name: size}, rest)
-        if found is not None:
-            return found
-    return None
-
-
-def _passes(signature: Signature, sizes: Mapping[str, int]) -> bool:
-    """Whether checks hold and shapes are sizes, as far as the symbols are known."""
-    for test in signature["checks"]:
-        names = (*symbols(test["left"]), *symbols(test["right"]))
-        if all(name in sizes for name in names) and not holds(test, sizes):
-            return False
-    groups = ("inputs", "parameters", "states", "randoms")
-    for group in (signature[name] for name in groups):
-        for entry in group:
-            for dim in entry["shape"]:
-                if all(name in sizes for name in symbols(dim)):
-                    size = value(dim, sizes)
-                    if size.denominator != 1 or size < 0:
-                        return False
-    return True
 
 
 def show_sizes(result: CheckResult) -> str:

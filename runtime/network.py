@@ -388,10 +388,10 @@ class Network:
         if self.signature["functions"][function]["params"]:
             leading.append(self.views(theta))
         return self.module[function](
-            *leading, *self._extras(function, state, noise), *arrays
+            *leading, *self.extras(function, state, noise), *arrays
         )
 
-    def _extras(
+    def extras(
         self, function: str, state: Mapping[str, Any] | None, noise: Noise | None
     ) -> list[Any]:
         """State and noise as a function asks for them."""

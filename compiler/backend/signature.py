@@ -45,12 +45,14 @@ def signature(plan: Plan) -> dict[str, Any]:
         "losses": [_root(r) for r in evaluation.losses],
         "metrics": [_root(r) for r in evaluation.metrics],
         "total": _total(evaluation.total),
-        "outputs": [
-            _output(plan, name, node)
-            for name, node in plan.functions["predict"].results
-        ]
-        if "predict" in plan.functions
-        else [],
+        "outputs": (
+            [
+                _output(plan, name, node)
+                for name, node in plan.functions["predict"].results
+            ]
+            if "predict" in plan.functions
+            else []
+        ),
         "stratify": program.stratify,
         "train": dict(program.train),
         "checks": [
@@ -150,7 +152,12 @@ def _sizes(plan: Plan) -> dict[str, Any]:
 
 
 def _root(r: Root) -> dict[str, Any]:
-    return {"name": r.name or "loss", "rows": r.rows, "row_dim": r.row_dim}
+    return {
+        "name": r.name or "loss",
+        "rows": r.rows,
+        "row_dim": r.row_dim,
+        "over": None if r.over is None else list(r.over),
+    }
 
 
 def _total(total: Root | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradc.compiler import Compiled
 
     from ..gradcheck import CheckResult, ParameterError
+    from ..network import Network
 
 SUMMARY = "compare the emitted gradients with differences"
 LATER = ("-O2", "--exact", "--against")
@@ -92,11 +93,18 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         raise UsageError(
             "no-loss", f"{network.name} has no loss, so there is no gradient to check"
         )
-    probe = None
-    if args.method == "complex":
-        from gradc.compiler import compile_source
+    from gradc.compiler import compile_source
 
-        probe = load(compile_source(source, replace(options, complex=True)))
+    def module(**more: Any) -> Network:
+        return load(compile_source(source, replace(options, **more)))
+
+    probe = module(complex=True) if args.method == "complex" else None
+    parts: dict[str, tuple[Network | None, Network]] = {}
+    losses = compiled.signature["losses"]
+    if any(loss["over"] is not None for loss in losses):
+        for name in (loss["name"] for loss in losses):
+            part = module(complex=True, loss=name) if probe else None
+            parts[name] = (part, module(loss=name))
     result = check(
         network,
         probe,
@@ -106,6 +114,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         method=args.method,
         eps=args.eps,
         tolerance=args.tol,
+        parts=parts,
     )
     if result.warning:
         terminal.warn(result.warning)

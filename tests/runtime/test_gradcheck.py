@@ -6,11 +6,12 @@ import copy
 
 import numpy as np
 import pytest
-from handwritten import LOGISTIC, MLP, given, signature, size, source, sym
+from handwritten import LOGISTIC, MLP, given, root, signature, size, source, sym
 
 from gradc.errors import DataError
-from gradc.gradcheck import check, choose_sizes, difference, differences, random_inputs
+from gradc.gradcheck import check, difference, differences
 from gradc.network import Network
+from gradc.points import choose_sizes, random_inputs
 
 
 @pytest.fixture
@@ -235,3 +236,52 @@ def test_kinks_have_the_derivatives_between_their_slopes(
 ) -> None:
     network = one_param(forward, backward)
     assert check(network, network, theta=np.zeros(2), seeds=1).ok is fine
+
+
+TWO = """import numpy as np
+
+def init(rng):
+    return {"a.w": np.array(0.5), "b.w": np.array(-0.25)}
+
+def forward(params):
+    w, v = params["a.w"], params["b.w"]
+    loss = LOSS
+    return loss, (w, v)
+
+def backward(saved, d_loss=1.0):
+    w, v = saved
+    return {"a.w": DW * d_loss, "b.w": DV * d_loss}
+"""
+
+
+def two(loss: str, d_w: str, d_v: str) -> Network:
+    paths = ("a.w", "b.w")
+    losses = [
+        root("fool", None, None) | {"over": ["a"]},
+        root("judge", None, None) | {"over": ["b"]},
+    ]
+    text = TWO.replace("LOSS", loss).replace("DW", d_w).replace("DV", d_v)
+    return Network(
+        text,
+        signature(
+            parameters=[
+                {"path": p, "shape": [], "trained": True, "line": 1} for p in paths
+            ],
+            functions={"forward": {"params": True, "inputs": []}},
+            losses=losses,
+        ),
+    )
+
+
+def test_a_parameter_is_checked_against_the_losses_that_cover_it() -> None:
+    """fool = w² v trains a, judge = w v² trains b: two players, no single function."""
+    network = two("w**2 * v + w * v**2", "2 * w * v", "2 * w * v")
+    fool, judge = two("w**2 * v", "0 * w", "0 * v"), two("w * v**2", "0 * w", "0 * v")
+    parts = {"fool": (fool, fool), "judge": (judge, judge)}
+    assert check(network, network, parts=parts).worst < 1e-14
+    assert check(network, method="central", parts=parts).ok
+    wrong = two("w**2 * v + w * v**2", "2 * w * v + v**2", "2 * w * v")
+    found = check(wrong, wrong, parts=parts)
+    assert [p.path for p in found.parameters if p.error > 1e-10] == ["a.w"]
+    with pytest.raises(ValueError, match="limits losses by `over`"):
+        check(network, network)
