@@ -313,9 +313,11 @@ class Expressions:
         if BOOL in reals and self.keep_dtype and _arithmetic(n):
             # NumPy's + of truth values is `or`, and its tanh is float16
             args = [
-                Value(method(v.expr, f"astype({self.like()}.dtype)"), v.shape, REAL)
-                if v.dtype == BOOL and a.kind == "real"
-                else v
+                (
+                    Value(method(v.expr, f"astype({self.like()}.dtype)"), v.shape, REAL)
+                    if v.dtype == BOOL and a.kind == "real"
+                    else v
+                )
                 for v, a in zip(args, n.args, strict=True)
             ]
             return args, REAL
@@ -361,6 +363,8 @@ def _takes_keep(function: Any) -> bool:
 
 def _common(shapes: list[Shape]) -> Shape:
     """What NumPy broadcasts to."""
+    if all(s is shapes[0] for s in shapes):
+        return shapes[0] if shapes else ()
     longest = max(shapes, key=len, default=())
     out = list(longest)
     for shape in shapes:

@@ -16,8 +16,9 @@ import keyword
 import re
 from collections.abc import Iterable
 
+from ..ir.graph import ancestors
 from ..ir.node import Node
-from ..ir.program import Binding, Param
+from ..ir.program import Binding, Mode, Param
 from .plan import Plan
 
 GREEK = dict(
@@ -87,6 +88,13 @@ def mark(base: str, copy: Iterable[int]) -> str:
     return f"{base}⟦{inside}⟧" if inside else base
 
 
+def _roots(mode: Mode) -> list[Node]:
+    roots = [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
+    if mode.total is not None:
+        roots.append(mode.total.node)
+    return roots + [n for _, n in mode.updates]
+
+
 class Names:
     """The allocation of one module."""
 
@@ -138,20 +146,48 @@ class Names:
             self.of[self.plan.joint.seed] = "d_loss"
         self._parameters([*program.params, *program.states])
         bindings = list(program.training.bindings)
-        if program.evaluation is not program.training:
-            bindings += program.evaluation.bindings
+        twins = self._twins()
+        if twins is not None:
+            bindings += [b for b in program.evaluation.bindings if b.node not in twins]
         for mode in (program.training, program.evaluation):
             total = mode.total
-            if total is not None:  # `loss = fit + decay`, which nobody wrote
+            if total is not None and total.node not in (twins or {}):
+                # `loss = fit + decay`, which nobody wrote
                 bindings.append(Binding(total.equation, total.name, total.node))
         self._bindings([b for b in bindings if b.node not in self.of])
+        for n, twin in (twins or {}).items():
+            self.of.setdefault(n, self.of[twin])
         for n in program.noises:
             if n not in self.of:
                 self.of[n] = self._draw(n)
         states = {s.path: self.of[s.node] for s in program.states}
         for path, n in program.training.updates:
             if n not in self.of:
-                self.of[n] = self.take(f"new_{base_of(states[path])}", copy_of(states[path]))
+                self.of[n] = self.take(
+                    f"new_{base_of(states[path])}", copy_of(states[path])
+                )
+
+    def _twins(self) -> dict[Node, Node] | None:
+        """What evaluation alone computes -> what training does instead, which has the
+        same name: no function computes both. None where the two modes are one."""
+        program = self.plan.program
+        training, evaluation = program.training, program.evaluation
+        if evaluation is training:
+            return None
+        here = ancestors([*_roots(training), *self.plan.joint.gradients.values()])
+        there = ancestors(_roots(evaluation))
+        names = {(b.equation, b.name, b.copy): b.node for b in training.bindings}
+        pairs = [
+            (b.node, names.get((b.equation, b.name, b.copy)))
+            for b in evaluation.bindings
+        ]
+        if training.total is not None and evaluation.total is not None:
+            pairs.append((evaluation.total.node, training.total.node))
+        return {
+            n: twin
+            for n, twin in pairs
+            if twin is not None and n not in here and twin not in there
+        }
 
     def _draw(self, n: Node) -> str:
         """`eps` of `random eps`; `keep_draw` where `keep` is made of the standard draw."""
