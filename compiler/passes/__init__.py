@@ -75,26 +75,31 @@ def run_passes(joint: Joint, level: int = 1) -> Joint:
     state = State(joint)
     passes = [p for p in PASSES if p.level <= level]
     for _ in range(WALKS):
-        walks = [run_pass(state, p) for p in passes]
-        if not any(state.freed(rw) for rw in walks if rw is not None):
+        state.fences.clear()
+        for p in passes:
+            run_pass(state, p)
+        if not state.freed():
             break
     image = {n: state.image(m) for n, m in joint.image.items()} or state.table
     return replace(state.joint, before=joint.before or joint, image=image)
 
 
-def run_pass(state: State, p: Pass) -> Rewriter | None:
-    """One pass, walked until nothing is left to do: the last walk, if there was any."""
-    rw = None
+def run_pass(state: State, p: Pass) -> None:
+    """One pass, walked until nothing is left to do."""
+    before = set(state.fences)
     for _ in range(WALKS):
         if not p.concerns(state.order):
-            break
+            return
         rw = Rewriter(state.graph, p.rules)
         table = rw.walk(state.order, state.uses, state.bound, state.adjoints)
-        if not state.move(table):
+        changed = state.move(table)
+        before = {table.get(n, n) for n in before}
+        state.fences = rw.shared | rw.bound
+        if not changed:
             break
-        if not state.freed(rw) and all(rw.has_seen(n) for n in state.order):
+        if not state.freed() and all(rw.has_seen(n) for n in state.order):
             break
-    return rw
+    state.fences |= before
 
 
 def tidy(

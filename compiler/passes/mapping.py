@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..ir.graph import Graph, ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
-from .patterns import Rewriter, count_uses
+from .patterns import count_uses
 
 
 def roots_of(joint: Joint) -> list[Node]:
@@ -57,6 +57,7 @@ class State:
         self.graph = joint.program.graph
         self._look(ancestors(roots_of(joint)))
         self.table = {n: n for n in self.order}
+        self.fences: set[Node] = set()  # what no rule took apart, as it is now
 
     def _look(self, live: set[Node]) -> None:
         self.order = sorted(live, key=lambda n: n.serial)
@@ -76,11 +77,10 @@ class State:
         self._look(live)
         return True
 
-    def freed(self, rw: Rewriter) -> bool:
-        """Has a value that was a fence in this walk lost its name or its second reader?"""
+    def freed(self) -> bool:
+        """Has a value that was a fence lost its name or its second reader?"""
         return any(
-            (n in rw.shared and self.uses[n] < 2)
-            or (n in rw.bound and n not in self.bound)
+            n in self.fences and n not in self.bound and self.uses[n] < 2
             for n in self.order
         )
 

@@ -8,7 +8,8 @@ until none fires. The result is a table old -> new; who owns names maps them thr
 A *fence* is a value that has a name of its own: it is bound to an equation, or read by
 two. A rule may look through an argument only if it is `free`; so the steps of the chain
 rule that a reader sees stay the steps that are computed. Views, and arithmetic of sizes,
-constants and the seed, are taken again instead of named: only a binding fences those.
+constants and the seed, are taken again instead of named: only a binding fences those. So
+is a sign, which mostly meets another or ends in a scalar.
 
     >>> @rule("neg", safety="=")                          # doctest: +SKIP
     ... def double_negation(rw, n):
@@ -60,7 +61,10 @@ class Rewriter:
             for op in r.ops:
                 self.rules.setdefault(op, []).append(r.apply)
         self.bound: set[Node] = set()  # new nodes that a binding stands for
-        self.shared: set[Node] = set()  # new nodes that two values read
+        self.shared: set[Node] = set()  # new nodes that two values read: fences
+        self.repeated: set[Node] = (
+            set()
+        )  # new nodes that two read, but cheap: no fences
         self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
         self.primals: set[Node] = set()  # the new values that have an adjoint
         self.final = False  # is the node at hand a result that nothing else reads?
@@ -151,18 +155,21 @@ class Rewriter:
                     self.primals.add(made)
                 if n in bound:
                     self.bound.add(made)
-                cheap = made.op.view or (
-                    made.shape == () and (self.static(made) or _light(made))
+                cheap = (
+                    made.op.view
+                    or made.op.name == "neg"
+                    or (made.shape == () and (self.static(made) or _light(made)))
                 )
-                if uses[n] > 1 and not cheap:
-                    self.shared.add(made)
+                if uses[n] > 1:
+                    (self.repeated if cheap else self.shared).add(made)
         finally:
             graph.origin, graph.deriving = saved
         return new
 
     def settled(self, n: Node) -> Node:
-        """Take it that no rule applies: what makes a normal form says so."""
-        self._normal.add(n)
+        """Take it that no rule applies: arithmetic of sizes that is in normal form."""
+        if self.static(n):
+            self._normal.add(n)
         return n
 
     def has_seen(self, n: Node) -> bool:
@@ -181,12 +188,15 @@ def results_alone(order: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
 
 
 def count_uses(order: Sequence[Node], roots: Iterable[Node]) -> dict[Node, int]:
-    """How many values read each node, counted through views. A root is read once more."""
+    """How many values read each node, counted through views and signs.
+
+    A root is read once more.
+    """
     uses = dict.fromkeys(order, 0)
     for r in roots:
         uses[r] += 1
     for n in reversed(order):
-        through = uses[n] if n.op.view else 1
+        through = uses[n] if n.op.view or n.op.name == "neg" else 1
         args = n.args
         if len(args) == 2 and args[0] is not args[1]:
             uses[args[0]] += through

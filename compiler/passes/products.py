@@ -106,7 +106,7 @@ class Monomial:
         self.over, self.under = _whole(over), _whole(under)
         self._cancel_exponentials()
         if sum(_rank(n) == 3 for n in self.up) > 2:  # the same product in any order
-            self.up.sort(key=lambda n: n.serial)
+            self.up.sort(key=_text)
         self.up.sort(key=_rank)
         self.down.sort(key=_rank)
         return self
@@ -230,6 +230,16 @@ def _powers(rw: Rewriter, factors: list[Node]) -> list[Node]:
         n if k == 1 else rw.settled(rw.graph.apply("pow", n, exponent=k))
         for n, k in times.items()
     ]
+
+
+def _text(n: Node, depth: int = 4) -> str:
+    """What it says, as far as that orders factors: names first, and no serial numbers."""
+    if not n.args:
+        return f" {n.attrs.get('name') or n.attrs.get('value') or n.attrs.get('dim')}"
+    if depth == 0:
+        return n.op.name
+    inside = ",".join(_text(a, depth - 1) for a in n.args)
+    return f"{n.op.name}{n.attrs.get('exponent', '')}({inside})"
 
 
 def _product(rw: Rewriter, value: int | float, factors: list[Node]) -> Node:

@@ -40,7 +40,9 @@ def minus_minus(rw: Rewriter, n: Node) -> Node | None:
     x = negated(rw, b)
     if x is not None:
         return rw.make("add", a, x)
-    x = None if a.is_a("const", "broadcast") else negated(rw, a)
+    if a.is_a("const", "broadcast") or a in rw.repeated:
+        return None  # nothing would be gained: -a is computed for another value
+    x = negated(rw, a)
     return None if x is None else rw.make("neg", rw.make("add", x, b))
 
 
