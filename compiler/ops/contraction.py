@@ -15,11 +15,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir.dims import Dim, Shape
+from ..ir.dims import size as count
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Kind, Op
 from . import zeros
-from .classes import InferError, Text
+from .classes import Hole, InferError, Text
 from .samples import REAL, Case, Samples
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
@@ -174,7 +175,60 @@ def template(node: Node) -> Text:
                 p = [first.index(c) for c in inner]
                 q = [second.index(c) for c in inner]
                 return f"np.tensordot({x}, {y}, axes=({p}, {q}))"
+    if inner and batch:
+        return _batched(node, sa, sb, so, batch, inner)
     return f'np.einsum("{spec}", {{a}}, {{b}})'
+
+
+def _batched(
+    node: Node, sa: str, sb: str, so: str, batch: str, inner: str
+) -> tuple[str, dict[str, Hole]]:
+    """A product of matrices for every index of the batch: axes moved into the order
+    batch, rows, columns; several that belong together become one."""
+    sizes = dict(zip(sa, node.args[0].shape, strict=True))
+    sizes |= dict(zip(sb, node.args[1].shape, strict=True))
+    rows = "".join(c for c in so if c in sa and c not in batch)
+    columns = "".join(c for c in so if c in sb and c not in batch)
+    holes: dict[str, Hole] = {}
+
+    def moved(text: str, spec: str, wanted: str) -> str:
+        if spec == wanted:
+            return text
+        perm = [spec.index(c) for c in wanted]
+        return f"{text}.transpose({', '.join(map(str, perm))})"
+
+    def shaped(text: str, *groups: str) -> str:
+        """Every group of letters as one axis."""
+        if all(len(group) == 1 for group in groups):
+            return text
+        parts = []
+        for group in groups:
+            name = f"n_{group}"
+            if len(group) != 1 and "-1" not in parts and group:
+                parts.append("-1")
+            else:
+                holes[name] = count([sizes[c] for c in group])
+                parts.append(f"{{{name}}}")
+        return f"{text}.reshape({', '.join(parts)})"
+
+    a = shaped(moved("{a}", sa, batch + rows + inner), *batch, rows, inner)
+    b = shaped(moved("{b}", sb, batch + inner + columns), *batch, inner, columns)
+    text = f"{a} @ {b}"
+    if len(rows) != 1 or len(columns) != 1:
+        text = _shaped_back(f"({text})", batch + rows + columns, sizes, holes)
+    if so != batch + rows + columns:
+        whole = text if text.startswith("(") else f"({text})"
+        text = moved(whole, batch + rows + columns, so)
+    return text, holes
+
+
+def _shaped_back(
+    text: str, spec: str, sizes: dict[str, Dim], holes: dict[str, Hole]
+) -> str:
+    """One axis for every letter again."""
+    for c in spec:
+        holes[f"m_{c}"] = sizes[c]
+    return f"{text}.reshape({', '.join(f'{{m_{c}}}' for c in spec)})"
 
 
 def is_matmul(node: Node) -> bool:
@@ -258,6 +312,12 @@ REGISTRY.add(
                 _case("ij,ijk->ijk", (2, 3), (2, 3, 2)),
                 _case("ij,ik->ijk", (2, 3), (2, 2)),
                 _case("ijkl,ijml->ijkm", (2, 2, 3, 2), (2, 2, 1, 2)),
+                _case("ijkl,imkl->ikjm", (2, 3, 2, 2), (2, 4, 2, 2)),
+                _case("ijkl,iljm->ijkm", (2, 2, 3, 4), (2, 4, 2, 3)),
+                _case("ijkl,ikm->imjl", (2, 3, 2, 4), (2, 2, 3)),
+                _case("ijk,ijk->i", (2, 3, 2), (2, 3, 2)),
+                _case("ijkl,ikl->ji", (2, 3, 2, 4), (2, 2, 4)),
+                _case("tni,tnmj->tmij", (2, 3, 2), (2, 3, 2, 4)),
             ),
         ),
     )
