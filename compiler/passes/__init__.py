@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
-from . import expand, fold, idioms, linear, products, sums
+from . import expand, fold, idioms, linear, pools, products, sums
 from .mapping import State
 from .patterns import Rewriter, Rule, count_uses
 
@@ -60,7 +60,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "idioms",
         1,
-        idioms.RULES,
+        (*idioms.RULES, *pools.RULES),
         "Last: its ops have no rules, and the scheduler has to see the fused value.",
     ),
 )
