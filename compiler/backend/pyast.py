@@ -266,27 +266,24 @@ class _Compiler:
         """What stands between brackets; colons get spaces where a bound is composite."""
         items = node.elts if isinstance(node, ast.Tuple) else [node]
         single = len(items) == 1 and isinstance(node, ast.Tuple)
-        parts: list[tuple[bool, list[Fill | None]]] = []
+        parts: list[Fill | list[Fill | None]] = []
         for i in items:
             if isinstance(i, ast.Slice):
                 bounds = [i.lower, i.upper, i.step]
                 parts.append(
-                    (True, [None if b is None else self.expression(b) for b in bounds])
+                    [None if b is None else self.expression(b) for b in bounds]
                 )
             else:
-                parts.append((False, [self.expression(i)]))
+                parts.append(self.expression(i))
+
+        def filled(part: Fill | list[Fill | None], holes: Holes) -> Index:
+            if isinstance(part, list):
+                return tuple(None if b is None else b(holes) for b in part)
+            return part(holes)
 
         def fill(holes: Holes) -> str:
-            return index_text(
-                [
-                    (
-                        tuple(None if b is None else b(holes) for b in bounds)
-                        if sliced
-                        else bounds[0](holes)
-                    )  # type: ignore[misc]
-                    for sliced, bounds in parts
-                ]
-            ) + ("," if single else "")
+            text = index_text([filled(part, holes) for part in parts])
+            return text + ("," if single else "")
 
         return fill
 
@@ -305,7 +302,7 @@ def index_text(items: Sequence[Index]) -> str:
     out = []
     for i in items:
         if isinstance(i, Expr):
-            out.append(i.text if i.binds > TUPLE else i.text)
+            out.append(i.text)
             continue
         low, high, step = (*i, None, None, None)[:3]
         text = low.within(OR) if low else ""
@@ -363,6 +360,8 @@ def docstring(lines: Sequence[str], indent: int) -> list[str]:
 
 def printable(text: str) -> str:
     """Text that may stand in a comment or docstring: it cannot end either."""
+    if text.isprintable() and "\\" not in text and '"' not in text:
+        return text.rstrip()
     return "".join(
         c if c.isprintable() else " "
         for c in text.replace("\\", "/").replace('"""', "'''")

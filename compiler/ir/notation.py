@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from .dims import ONE
 from .node import Node
@@ -27,8 +27,7 @@ HOLE = re.compile(r"\{(\w+)\}")
 LONGEST = 400
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """Text and how tightly it binds."""
 
     text: str
@@ -40,15 +39,18 @@ class Text:
         return self.text if self.binds >= least else f"({self.text})"
 
 
-@dataclass
-class Term:
+Texts = tuple[Text, ...]
+Number = float | Fraction
+
+
+class Term(NamedTuple):
     """A product: number, scalars and tensors, over scalars and tensors."""
 
-    number: Fraction | float = Fraction(1)
-    scalars: list[Text] = field(default_factory=list)
-    tensors: list[Text] = field(default_factory=list)
-    under: list[Text] = field(default_factory=list)  # scalars
-    over: list[Text] = field(default_factory=list)  # tensors divided by
+    number: Number = 1
+    scalars: Texts = ()
+    tensors: Texts = ()
+    under: Texts = ()  # scalars
+    over: Texts = ()  # tensors divided by
 
     def times(self, other: Term) -> Term:
         return Term(
@@ -60,13 +62,15 @@ class Term:
         )
 
     def inverse(self) -> Term:
-        return Term(
-            1 / self.number, self.under[:], self.over[:], self.scalars[:], self.tensors[:]
-        )
+        n = self.number
+        if n == 0:  # that is what the author wrote
+            zero = Text(str(n))
+            return Term(1, self.under, self.over, (zero, *self.scalars), self.tensors)
+        turned = Fraction(1, n) if isinstance(n, int) else 1 / n
+        return Term(turned, self.under, self.over, self.scalars, self.tensors)
 
     def key(self) -> tuple[tuple[str, ...], ...]:
-        parts = (self.scalars, self.tensors, self.under, self.over)
-        return tuple(tuple(sorted(t.text for t in p)) for p in parts)
+        return tuple([tuple(sorted([t.text for t in part])) for part in self[1:]])
 
 
 def text(node: Node, named: Named) -> str:
@@ -106,10 +110,10 @@ class Printer:
             case "add":
                 return self.gathered(self.terms(n.args[0]) + self.terms(n.args[1]))
             case "sub":
-                minus = [_scaled(t, -1) for t in self.terms(n.args[1])]
+                minus = [_negated(t) for t in self.terms(n.args[1])]
                 return self.gathered(self.terms(n.args[0]) + minus)
             case "neg":
-                return [_scaled(t, -1) for t in self.terms(n.args[0])]
+                return [_negated(t) for t in self.terms(n.args[0])]
             case "mul":
                 if n.args[0] is n.args[1]:
                     return [self.factor(n, self._squared(n.args[0]))]
@@ -126,7 +130,7 @@ class Printer:
 
     def factor(self, n: Node, shown: Text) -> Term:
         scalar = all(d == ONE for d in n.shape)
-        return Term(scalars=[shown]) if scalar else Term(tensors=[shown])
+        return Term(scalars=(shown,)) if scalar else Term(tensors=(shown,))
 
     def single(self, n: Node) -> Term:
         """The node as one product: a sum of several terms becomes a factor."""
@@ -134,7 +138,7 @@ class Printer:
         if len(terms) == 1:
             return terms[0]
         if not terms:
-            return Term(Fraction(0))
+            return Term(0)
         common, rest = self.common(terms)
         return common.times(self.factor(n, self.sum(rest)))
 
@@ -142,11 +146,11 @@ class Printer:
         value = n.attrs["value"]
         named = n.attrs.get("name")
         if named:
-            return Term(scalars=[Text(str(named), rank=0)])
+            return Term(scalars=(Text(str(named), rank=0),))
         if isinstance(value, int):
-            return Term(Fraction(int(value)))
+            return Term(int(value))
         if value != value or value in (float("inf"), float("-inf")):
-            return Term(scalars=[Text(str(value), ATOM if value > 0 else SUM)])
+            return Term(scalars=(Text(str(value), ATOM if value > 0 else SUM),))
         return Term(float(value))
 
     def _squared(self, x: Node) -> Text:
@@ -159,7 +163,7 @@ class Printer:
         """`one_hot(label)` times what is put there."""
         index, g = n.args
         hot = Text(f"one_hot({self.of_part(index, CHOICE)})")
-        return [t.times(Term(tensors=[hot])) for t in self.terms(g)]
+        return [t.times(Term(tensors=(hot,))) for t in self.terms(g)]
 
     def _sum(self, n: Node) -> list[Term]:
         """Scalars come out; `sum over N of …`."""
@@ -168,8 +172,8 @@ class Printer:
         wide = [i for i, d in enumerate(x.shape) if d != ONE]
         out = []
         inner = self.single(x)
-        scalar = Term(inner.number, inner.scalars, [], inner.under, [])
-        body = self.sum([Term(Fraction(1), [], inner.tensors, [], inner.over)])
+        scalar = Term(inner.number, scalars=inner.scalars, under=inner.under)
+        body = self.sum([Term(1, tensors=inner.tensors, over=inner.over)])
         if all(i in axes for i in wide):
             shown = Text(f"sum({body.text})")
         else:
@@ -233,25 +237,23 @@ class Printer:
 
     def common(self, terms: Sequence[Term]) -> tuple[Term, list[Term]]:
         """The scalars (and the number, up to sign) that all terms have, and the rest."""
-        common = Term()
-        rest = [Term(t.number, t.scalars[:], t.tensors, t.under[:], t.over) for t in terms]
-        for part in ("scalars", "under"):
-            for s in list(getattr(rest[0], part)):
-                if all(any(x.text == s.text for x in getattr(t, part)) for t in rest):
-                    getattr(common, part).append(s)
-                    for t in rest:
-                        items = getattr(t, part)
-                        items.remove(next(x for x in items if x.text == s.text))
-        size = abs(terms[0].number)
-        if size != 1 and all(abs(t.number) == size for t in terms):
-            common.number = size
-            rest = [_replaced(t, t.number / size) for t in rest]
+        number: Number = 1
+        scalars, firsts = _shared([t.scalars for t in terms])
+        under, seconds = _shared([t.under for t in terms])
+        rest = [
+            Term(t.number, first, t.tensors, second, t.over)
+            for t, first, second in zip(terms, firsts, seconds, strict=True)
+        ]
+        size = _size(terms[0].number)
+        if size != 1 and all(_size(t.number) == size for t in terms):
+            number *= size
+            rest = [_replaced(t, 1 if t.number > 0 else -1) for t in rest]
         # `-(a - b)` is `b - a`: a positive term goes first
         rest.sort(key=lambda t: t.number < 0)
         if rest[0].number < 0:
-            common.number = -common.number
-            rest = [_scaled(t, -1) for t in rest]
-        return common, rest
+            number = -number
+            rest = [_negated(t) for t in rest]
+        return Term(number, scalars, under=under), rest
 
     def sum(self, terms: Sequence[Term]) -> Text:
         """Terms as text; a common scalar stands outside of the brackets."""
@@ -263,43 +265,42 @@ class Printer:
         out = ""
         for i, t in enumerate(rest):
             negative = t.number < 0
-            shown = product(_scaled(t, -1) if negative else t)
+            shown = product(_negated(t) if negative else t)
             part = shown.within(PRODUCT)
-            out += ("-" if negative else "") + part if i == 0 else (
-                (" - " if negative else " + ") + part
+            out += (
+                ("-" if negative else "") + part
+                if i == 0
+                else ((" - " if negative else " + ") + part)
             )
         turned = ""
         if len(rest) == 2 and rest[0].number > 0 > rest[1].number:
-            a, b = (product(_replaced(t, abs(t.number))).within(PRODUCT) for t in rest)
+            a, b = (
+                product(_replaced(t, _size(t.number))).within(PRODUCT) for t in rest
+            )
             turned = f"{b} - {a}"
         inner = Text(out, SUM, turned=turned)
         if common.number == 1 and not common.scalars and not common.under:
             return inner
         wide = any(t.tensors or t.over for t in rest)
-        factor = Term(tensors=[inner]) if wide else Term(scalars=[inner])
+        factor = Term(tensors=(inner,)) if wide else Term(scalars=(inner,))
         return product(common.times(factor))
 
 
 def product(t: Term) -> Text:
     """`2 lambda d_loss W`, `(p - y) d_loss / N`, `d_a * a * (1 - a)`."""
-    number = t.number
-    t = Term(t.number, t.scalars[:], t.tensors[:], t.under, t.over)
-    if number < 0:  # -(a - b) c is (b - a) c
-        for part in (t.tensors, t.scalars):
-            for i, x in enumerate(part):
-                if x.turned and number < 0:
-                    number = -number
-                    part[i] = Text(x.turned, x.binds, x.rank, x.text)
-    negative = number < 0
-    number = abs(number)
+    t = _turned(t)
+    negative = t.number < 0
+    number = _size(t.number)
     under = [x.within(POWER) for x in t.under]
-    if isinstance(number, Fraction):
+    if number == 1:
+        numbers = []
+    elif not isinstance(number, float):
         top, bottom = number.numerator, number.denominator
         numbers = [] if top == 1 else [str(top)]
         if bottom != 1:
             under.insert(0, str(bottom))
     else:
-        numbers = [] if number == 1.0 else [f"{number:g}"]
+        numbers = [f"{number:g}"]
     scalars = [x.within(POWER) for x in sorted(t.scalars, key=lambda x: x.rank)]
     tensors = [x.within(PRODUCT if len(t.tensors) == 1 else POWER) for x in t.tensors]
     matrix = len(t.tensors) == 1 and t.tensors[0].binds == PRODUCT
@@ -331,12 +332,45 @@ def product(t: Term) -> Text:
     return Text(("-" if negative else "") + shown, SUM if negative else binds)
 
 
-def _scaled(t: Term, factor: int) -> Term:
-    return _replaced(t, t.number * factor)
+def _turned(t: Term) -> Term:
+    """-(a - b) c is (b - a) c."""
+    tensors, scalars = list(t.tensors), list(t.scalars)
+    for part in (tensors, scalars):
+        for i, x in enumerate(part):
+            if x.turned and t.number < 0:
+                part[i] = Text(x.turned, x.binds, x.rank, x.text)
+                return Term(-t.number, tuple(scalars), tuple(tensors), t.under, t.over)
+    return t
 
 
-def _replaced(t: Term, number: Fraction | float) -> Term:
+def _size(number: Number) -> Number:
+    return -number if number < 0 else number
+
+
+def _negated(t: Term) -> Term:
+    return _replaced(t, -t.number)
+
+
+def _replaced(t: Term, number: Number) -> Term:
     return Term(number, t.scalars, t.tensors, t.under, t.over)
+
+
+def _shared(rows: list[Texts]) -> tuple[Texts, list[Texts]]:
+    """What stands in every row, and the rows without it."""
+    first = min(rows, key=len)
+    if not first:
+        return (), rows
+    shared: Texts = ()
+    for s in rows[0]:
+        if all(any(x.text == s.text for x in row) for row in rows):
+            shared += (s,)
+            rows = [_without(row, s.text) for row in rows]
+    return shared, rows
+
+
+def _without(row: Texts, text: str) -> Texts:
+    i = next(i for i, x in enumerate(row) if x.text == text)
+    return (*row[:i], *row[i + 1 :])
 
 
 def _last_axis(n: Node, made: str) -> str:
