@@ -75,6 +75,7 @@ class Frame:
 
     scope: Scope
     path: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()  # like path, but a fn's calls are told apart
     instances: tuple[str, ...] = ()
     instance: int = 0  # number of the innermost layer, 0 if it has none
     numbers: dict[int, int] = field(default_factory=dict)  # call's id -> number

@@ -71,10 +71,10 @@ def _drawn(
 
 
 def _event(lo: Lowering, name: str) -> str:
-    """The path of this event: that of the text, numbered from 2 when it is met again."""
+    """The path of this event: the calls that led to it, numbered from 2 when met again."""
     frame = lo.frame
     own = indexed(name, frame.indices.get(name, ()))
-    path = ".".join((*frame.path, own))
+    path = ".".join((*frame.calls, own))
     lo.events[path] = lo.events.get(path, 0) + 1
     return path if lo.events[path] == 1 else f"{path}.{lo.events[path]}"
 

@@ -122,9 +122,8 @@ def invoke(
     bound = calls.bind_formals(function, passed, call)
     if any(isinstance(p.thing, Unknown) for p in passed):
         raise Silent
-    number = 0
+    number = outer.numbers.get(site, 0) if function.is_layer else 0
     if function.is_layer:
-        number = outer.numbers.get(site, 0)
         own = f"{function.name}{number or ''}"
         path = (*outer.path, *outer.component(), own)
         instances = (*outer.instances, *outer.plain_component(), own)
@@ -138,6 +137,7 @@ def invoke(
     frame = Frame(
         scope,
         path,
+        (*outer.calls, *outer.component(), f"{function.name}{number or ''}"),
         instances,
         number,
         copy=copy,
