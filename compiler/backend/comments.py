@@ -92,7 +92,9 @@ class Commentary:
         for b in before.program.training.bindings:
             self.operands.setdefault(b.node, b.equation)
         self.bound = {n for nodes in self.targets.values() for n in nodes}
-        best: dict[Node, Node] = {}  # a line of backward -> the node it is the adjoint of
+        best: dict[Node, Node] = (
+            {}
+        )  # a line of backward -> the node it is the adjoint of
         for old, adjoint in before.adjoints.items():
             made = self.image.get(adjoint, adjoint)
             if made not in self.backward.lines:
@@ -154,7 +156,11 @@ class Commentary:
                 if left in given:  # one rule an operand, where its last part is known
                     sign, part = given[left]
                     rules.remove(f"{left} {sign} {part}")
-                    right = f"{part} - {right[1:]}" if right[0] == "-" else f"{part} + {right}"
+                    right = (
+                        f"{part} - {right[1:]}"
+                        if right[0] == "-"
+                        else f"{part} + {right}"
+                    )
                 given[left] = (sign, right)
                 rule = f"{left} {sign} {right}"
                 rules.append(rule)
@@ -162,7 +168,9 @@ class Commentary:
         for rule in rules:
             left, _, rest = rule.partition(" ")
             sign = rest.partition(" ")[0]
-            short.append(f"{left} {sign} …" if visible_length(rule) > WIDTH - 8 else rule)
+            short.append(
+                f"{left} {sign} …" if visible_length(rule) > WIDTH - 8 else rule
+            )
         return short + [f"({k})" for k in kinks]
 
     def _stops(self, v: Node) -> Callable[[Node], bool]:
@@ -208,7 +216,9 @@ class Commentary:
                 continue
             if n.origin.equation >= 0:
                 passed.append(n)
-            for a, part in zip(n.args, n.op.vjp(g, n, *n.args, **n.attrs), strict=False):
+            for a, part in zip(
+                n.args, n.op.vjp(g, n, *n.args, **n.attrs), strict=False
+            ):
                 if part is None or a not in active or part.op.name == "zero":
                     continue
                 adjoints[a] = adjoints[a] + part if a in adjoints else part

@@ -93,15 +93,21 @@ def _amount(poly: Poly, row: str, scale: float) -> str:
 
 def count(plan: Plan) -> Cost:
     """The elements that each function of the plan computes."""
-    return Cost({name: elements(plan, f) for name, f in plan.functions.items()})
+    known: dict[Node, Poly] = {}
+    return Cost({k: elements(plan, f, known) for k, f in plan.functions.items()})
 
 
-def elements(plan: Plan, f: Function) -> Poly:
+def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> Poly:
+    """The elements that one function computes; `known`: what each node costs."""
+    known = {} if known is None else known
     scope = Scope({}, {})
     out = Expressions(scope, plan.views, f, lambda n: "x", lambda: "x")
     terms: dict[tuple[str, ...], Fraction] = {}
     for n in f.computed:
-        for monomial, coefficient in node_cost(out, n).terms:
+        cost = known.get(n)
+        if cost is None:
+            cost = known[n] = node_cost(out, n)
+        for monomial, coefficient in cost.terms:
             terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
     return Poly(terms)
 

@@ -5,6 +5,7 @@ In: a plan and what was counted of it. Out: lines of text, filled to the width o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -13,7 +14,7 @@ from .cost import Cost
 from .names import Names
 from .plan import Plan
 from .pyast import WIDTH, fill_text
-from .sizes import shape_text
+from .sizes import Spell, shape_text
 
 VERSION = "0.1"
 KEY = 16  # the column at which a row's text begins
@@ -104,22 +105,20 @@ def _title(plan: Plan) -> str:
     return f"The outputs of {name}."
 
 
-def _copies(plan: Plan, spell: object) -> list[str]:
+def _copies(plan: Plan, spell: Spell) -> list[str]:
     """Parameters of a repeat, once for all copies: `h[0…2].dense.W (16, 16)`."""
-    import re
-
     groups: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for p in plan.program.params:
         if p.copy:
             numbers = tuple(int(k) for k in re.findall(r"\[(\d+)\]", p.path))
             family = re.sub(r"\[\d+\]", "[]", p.path)
-            shape = shape_text(p.node.shape, spell)  # type: ignore[arg-type]
+            shape = shape_text(p.node.shape, spell)
             groups.setdefault((family, shape), []).append(numbers)
     out = []
-    for (family, shape), numbers in groups.items():
+    for (family, shape), copies in groups.items():
         text = family
-        for axis in range(len(numbers[0])):
-            values = sorted({n[axis] for n in numbers})
+        for axis in range(len(copies[0])):
+            values = sorted({n[axis] for n in copies})
             low, high = values[0], values[-1]
             text = text.replace(
                 "[]", f"[{low}]" if low == high else f"[{low}…{high}]", 1

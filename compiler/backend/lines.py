@@ -54,6 +54,20 @@ def statement_only(n: Node) -> bool:
     return n.op.numpy is None and n.op.update is not None
 
 
+def changes_first(n: Node) -> bool:
+    """Has the op a statement that turns its first argument into the result?
+
+    That of `put` and its like adds to a `{base}` that is no argument: it is the idioms'.
+    """
+    update = n.op.update
+    if update is None or not n.args:
+        return False
+    if callable(update):
+        made = update(n)
+        update = made[0] if isinstance(made, tuple) else made
+    return update is not None and f"{{{n.op.args[0]}}}" in update
+
+
 def weight(n: Node, views: Views) -> int:
     if n in views.folded:
         return n.args[0].op.weight

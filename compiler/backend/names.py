@@ -212,7 +212,7 @@ class Names:
         for base, group in families.items():
             single = len(group) == 1 and safe(base) not in self.bases
             chosen: set[str] = set()
-            for number, (family, members) in enumerate(group.items()):
+            for number, members in enumerate(group.values()):
                 first = members[0]
                 # A repeat's parameters keep the plain name: its body is read most.
                 keeps = single or (bool(first.copy) and number == self._first(group))

@@ -43,10 +43,7 @@ def emit(plan: Plan, options: Settings) -> str:
     if any(len(line) > WIDTH and not _comment(line) for line in text.split("\n")):
         import black  # only names beyond all measure come here
 
-        try:
-            text = black.format_str(text, mode=black.Mode())
-        except black.InvalidInput:  # pragma: no cover
-            pass
+        text = black.format_str(text, mode=black.Mode())
     return text
 
 
@@ -75,6 +72,10 @@ class _Module:
             writer = writers[key] = Writer(
                 plan, f, self.names, self.scope, self.complex
             )
+            if key in ("evaluate", "predict"):
+                for other in writers.values():
+                    if other.f.name != "backward":
+                        writer.known |= other.written
             bodies[key] = writer.run()
         comments = Commentary(plan, self.names, bodies)
         self.flat = self.names.flat()

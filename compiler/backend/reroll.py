@@ -51,7 +51,9 @@ class Loop:
     units: list[Unit]  # in the order of the function
     list_name: str = ""  # the list of what each copy saves; "" in evaluate and predict
     saves: list[tuple[str, int]] = field(default_factory=list)  # (base, distance)
-    before: dict[str, str] = field(default_factory=dict)  # base -> name of its old version
+    before: dict[str, str] = field(
+        default_factory=dict
+    )  # base -> name of its old version
     head: list[str] = field(default_factory=list)  # lines before the loop
     tail: list[str] = field(default_factory=list)  # lines after it
     stored: dict[str, str] = field(default_factory=dict)  # name of an adjoint -> key
@@ -227,7 +229,9 @@ class _Roller:
             if old is None or at != a.copy:
                 continue
             new = self.params.get(mark(base, b.copy))
-            if new is None or _pattern(old.path, a.index) != _pattern(new.path, b.index):
+            if new is None or _pattern(old.path, a.index) != _pattern(
+                new.path, b.index
+            ):
                 return False
         return True
 
@@ -341,7 +345,11 @@ class _Roller:
         found: dict[tuple[str, int], int] = {}
         for base, at in _marked(unit):
             value = mark(base, at)
-            if value not in saved or len(at) != len(unit.copy) or at[:-1] != unit.copy[:-1]:
+            if (
+                value not in saved
+                or len(at) != len(unit.copy)
+                or at[:-1] != unit.copy[:-1]
+            ):
                 continue
             distance = at[-1] - unit.index
             if distance not in (0, -1):
@@ -437,12 +445,20 @@ class _Roller:
         unit = loop.units[0]
         made: set[str] = set()
         out: dict[tuple[str, int], None] = {}
-        given = {_shifted(b, unit.copy, d) for b, d in loop.saves} if loop.list_name else set()
+        given = (
+            {_shifted(b, unit.copy, d) for b, d in loop.saves}
+            if loop.list_name
+            else set()
+        )
         for block in unit.blocks:
             for s in block.statements:
                 for base, at in _marked_text(_right(s)):
                     value = mark(base, at)
-                    if value in made or value in self.params or len(at) != len(unit.copy):
+                    if (
+                        value in made
+                        or value in self.params
+                        or len(at) != len(unit.copy)
+                    ):
                         continue
                     if at[:-1] != unit.copy[:-1]:
                         continue
@@ -538,7 +554,9 @@ class _Roller:
             results = [self.names.of[n] for n in rolled.saved]
             results += [self.names.of[n] for _, n in function.results]
         else:
-            results = [self.names.of[n] for k, n in function.results if k not in rolled.stored]
+            results = [
+                self.names.of[n] for k, n in function.results if k not in rolled.stored
+            ]
         for value in results:
             if env.get(spell(value), "" if "⟦" in value else value) != value:
                 return spell(value)
@@ -575,7 +593,9 @@ class _Roller:
                     env[old] = value
             if name == "backward":
                 for base, distance in loop.saves:
-                    env[loop.variable(base, distance)] = _shifted(base, unit.copy, distance)
+                    env[loop.variable(base, distance)] = _shifted(
+                        base, unit.copy, distance
+                    )
             else:
                 for value in self._unit_params(unit):
                     env[named(value)] = value
@@ -604,7 +624,9 @@ class _Roller:
                 env[spell(value)] = value
         return None
 
-    def _check_saves(self, loop: Loop, unit: Unit, env: Mapping[str, str]) -> str | None:
+    def _check_saves(
+        self, loop: Loop, unit: Unit, env: Mapping[str, str]
+    ) -> str | None:
         for base, distance in loop.saves:
             variable = loop.variable(base, distance)
             if env.get(variable) != _shifted(base, unit.copy, distance):
@@ -678,9 +700,7 @@ def loop_lines(
                 return loop.variable(found[1], at[-1] - unit.index)
             return spelling.get(found[0], found[1])
 
-        made = MARKED.sub(one, text)
-        again = re.match(r"(\w+) = \1 \+ (.*)", made)
-        return made if again is None or " = " not in text else made
+        return MARKED.sub(one, text)
 
     lines = [f"    {text}" for text in loop.head]
     if loop.list_name and not backward:
@@ -714,7 +734,11 @@ def loop_lines(
     start = len(lines)
     for block in unit.blocks:
         if not single:
-            if len(lines) > start or (loop.saves and backward) or lines[-1].startswith(pad):
+            if (
+                len(lines) > start
+                or (loop.saves and backward)
+                or lines[-1].startswith(pad)
+            ):
                 lines.append("")
             e = equations[block.equation]
             lines.append(comments.equation(e, 8))
@@ -729,9 +753,7 @@ def loop_lines(
             if key is not None and _alone(unit, s) and text.startswith(f"{base} = "):
                 text = f'gradients[f"{key}"]' + text[len(base) :]
             line = pad + text
-            shapes = {
-                t.comment for t in _same_statement(loop, k) if t.comment
-            }
+            shapes = {t.comment for t in _same_statement(loop, k) if t.comment}
             comment = s.comment if len(shapes) <= 1 else ""
             if comment and len(line) + 4 + len(comment) <= width:
                 line += f"  # {comment}"
@@ -770,7 +792,10 @@ def _unpacked(
 
     def text(rows: list[tuple[str, str]]) -> str:
         return (
-            " " * 8 + ", ".join(n for n, _ in rows) + " = " + ", ".join(p for _, p in rows)
+            " " * 8
+            + ", ".join(n for n, _ in rows)
+            + " = "
+            + ", ".join(p for _, p in rows)
         )
 
     for row in items:
@@ -800,7 +825,9 @@ def _alone(unit: Unit, s: Statement) -> bool:
     """Is the target of `s` written once in the copy, and read nowhere in it?"""
     for b in unit.blocks:
         for t in b.statements:
-            if t is not s and (t.target == s.target or s.target in TOKEN.findall(t.text)):
+            if t is not s and (
+                t.target == s.target or s.target in TOKEN.findall(t.text)
+            ):
                 return False
     return True
 

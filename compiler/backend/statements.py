@@ -15,9 +15,10 @@ import ast
 import re
 from dataclasses import dataclass, field
 
+from ..ir.dims import Shape
 from ..ir.node import Node
 from .expressions import REAL, WEAK, Expressions, Scope, Value
-from .lines import statement_only
+from .lines import changes_first, statement_only
 from .names import Names, base_of
 from .plan import Function, Plan
 from .pyast import WIDTH, binary
@@ -41,6 +42,17 @@ class Statement:
 
 
 @dataclass
+class Written:
+    """An assignment, and what it depended on: another function may say the same."""
+
+    reads: list[Node]
+    statement: Statement
+    dtype: str
+    fresh: bool
+    symbols: set[str]
+
+
+@dataclass
 class BlockText:
     """The statements of one equation."""
 
@@ -50,7 +62,7 @@ class BlockText:
 
 def visible_length(text: str) -> int:
     """How long the line will be, about: a mark becomes a digit or nothing."""
-    return len(MARKS.sub("", text)) + (1 if "⟦" in text else 0)
+    return len(MARKS.sub("", text)) + 1 if "⟦" in text else len(text)
 
 
 class Writer:
@@ -68,6 +80,10 @@ class Writer:
             scope, plan.views, f, self.name, self.like, complex=complex
         )
         self.out.lines = self.lines
+        self.split: set[Node] = set()  # lines of which a part was split off
+        self.shapes: dict[Shape, str] = {}
+        self.written: dict[Node, Written] = {}
+        self.known: dict[Node, Written] = {}  # what other functions wrote
         self.owned: set[Node] = set()
         self.order: dict[Node, int] = {}
         self.last_read: dict[Node, int] = {}
@@ -153,16 +169,20 @@ class Writer:
                 self.joined[first] = total
         for b in self.f.blocks:
             for n in b.lines:
-                if n.op.update is None or not n.args:
+                if not changes_first(n):
                     continue
                 a = n.args[0]
                 if a not in self.f.lines or a.shape != n.shape:
                     continue
                 chain = statement_only(n) or statement_only(a)
-                if chain and a not in self.f.bound and a not in self.joined:
-                    if self.last_read.get(a) == self.order[n]:
-                        if not statement_only(n) or self._fresh(a):
-                            self.joined[a] = n
+                if (
+                    chain
+                    and a not in self.f.bound
+                    and a not in self.joined
+                    and self.last_read.get(a) == self.order[n]
+                    and (not statement_only(n) or self._fresh(a))
+                ):
+                    self.joined[a] = n
 
     def _fresh(self, a: Node) -> bool:
         """Will the line of `a` allocate the array that it names?"""
@@ -170,9 +190,9 @@ class Writer:
             return False
         return a in self.f.lines
 
-    def _updated(self, n: Node) -> tuple[Node, int] | None:
-        """The argument that the line of `n` may change, and where the other stands."""
-        if n.op.update is None or len(n.args) < 2:
+    def _updated(self, n: Node) -> int | None:
+        """Where the other argument stands, if the line of `n` may change one."""
+        if len(n.args) < 2:
             return None
         candidates = [(n.args[0], 1)]
         if n.op.name == "add":
@@ -187,7 +207,7 @@ class Writer:
                 and (not self.complex or statement_only(n))
                 and self.out.dtypes.get(a, REAL) != WEAK
             ):
-                return a, other
+                return other
         return None
 
     # ------------------------------------------------------------------ statements
@@ -206,13 +226,10 @@ class Writer:
         return blocks
 
     def _line(self, n: Node, into: list[Statement]) -> None:
-        if n in self.views.folded or n.op.update is None:
-            updated = None
-        else:
-            self.name(n)
-            updated = self._updated(n)
-        if updated is not None:
-            a, other = updated
+        other = None
+        if n not in self.views.folded and changes_first(n):
+            other = self._updated(n)
+        if other is not None:
             target = self.name(n)
             text = self.out.update(n, target, other)
             if self._fits(n, text, "", into):
@@ -225,9 +242,25 @@ class Writer:
         if self._added(n, into):
             return
         target = self.name(n)
+        reads = self.at_line.get(n)
+        again = self.known.get(n)
+        if (
+            again is not None
+            and again.reads == reads
+            and again.statement.target == target
+        ):  # as in forward, word for word
+            self.out.dtypes[n] = again.dtype
+            self.out.symbols_used |= again.symbols
+            if again.fresh:
+                self.owned.add(n)
+            into.append(again.statement)
+            return
+        before, self.out.symbols_used = self.out.symbols_used, set()
         value = self._whole(n, target)
         text = f"{target} = {value.expr.text}"
-        comment = shape_text(n.shape, self._symbol) if n.shape else ""
+        used = self.out.symbols_used
+        self.out.symbols_used = before | used
+        comment = self._shape(n)
         if not self._fits(n, text, comment, into):
             return
         if (
@@ -238,7 +271,20 @@ class Writer:
         self.out.dtypes[n] = value.dtype
         if not self.views.is_view(n) and "broadcast_to(" not in text:
             self.owned.add(n)
-        into.append(Statement(text, target, comment, n))
+        statement = Statement(text, target, comment, n)
+        if reads is not None and n not in self.split:
+            fresh = n in self.owned
+            self.written[n] = Written(reads, statement, value.dtype, fresh, used)
+        into.append(statement)
+
+    def _shape(self, n: Node) -> str:
+        """The comment that says the shape; none on a scalar."""
+        if not n.shape:
+            return ""
+        known = self.shapes.get(n.shape)
+        if known is None:
+            known = self.shapes[n.shape] = shape_text(n.shape, self._symbol)
+        return known
 
     def _added(self, n: Node, into: list[Statement]) -> bool:
         """`d_W = d_W + a + b` is `d_W += a + b`, where the first part is ours."""
@@ -295,8 +341,7 @@ class Writer:
         target = self.name(n)
         start = self.out.full(base)
         text = f"{target} = {start.expr.within(12)}.copy()"
-        comment = shape_text(n.shape, self._symbol) if n.shape else ""
-        into.append(Statement(text, target, comment, base))
+        into.append(Statement(text, target, self._shape(n), base))
         self.owned.add(n)
         into.append(Statement(self.out.update(n, target), target, "", n, update=True))
 
@@ -309,6 +354,7 @@ class Writer:
         if not parts:
             return True
         part = self._worth(parts, visible_length(text))
+        self.split.add(n)
         self.lines.add(part)
         self.order[part] = self.order[n]
         self.last_read[part] = self.order[n]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reference import evaluate
 
 from gradc.compiler import driver
 from gradc.compiler.autodiff.reverse import covers
@@ -22,7 +23,6 @@ from gradc.compiler.ir.dims import Dim
 from gradc.compiler.ir.program import Joint
 from gradc.compiler.passes import run_passes
 from gradc.compiler.source import Source
-from reference import evaluate
 
 STEP = 1e-30
 

@@ -125,7 +125,9 @@ print = lambda * lambda_in * θ + np
 list = sum(saved) * print
 loss = mean(list^2)
 output print
-""".replace("const sum_ = 2\n", ""),
+""".replace(
+        "const sum_ = 2\n", ""
+    ),
     "continued_name": """input x: [N, 4]
 h = dense(x, 4, tanh)
 h = h * h + h

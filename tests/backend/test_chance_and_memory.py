@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from backend.executing import Emitted, joint_of
+
 from gradc.compiler.backend.signature import signature
 
 PROGRAMS = {

@@ -17,7 +17,6 @@ from typing import Any
 import black
 import numpy as np
 import pytest
-
 from backend.executing import Emitted, joint_of
 from backend.programs import PROGRAMS, READ
 
@@ -120,9 +119,11 @@ def test_parameters_are_the_shapes_that_init_makes() -> None:
 # ------------------------------------------------------------------ other arithmetic
 def over(table: dict[str, Any], make: Callable[[float], Any]) -> dict[str, Any]:
     return {
-        k: np.array([make(float(x)) for x in v.ravel()], dtype=object).reshape(v.shape)
-        if v.dtype == float
-        else v
+        k: (
+            np.array([make(float(x)) for x in v.ravel()], dtype=object).reshape(v.shape)
+            if v.dtype == float
+            else v
+        )
         for k, v in table.items()
     }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random_dags
 import pytest
-
+import random_dags
 from backend.executing import Emitted
+
 from gradc.compiler.autodiff.reverse import differentiate
 
 SEEDS = range(40)
