@@ -298,10 +298,11 @@ class Network:
         for entry in self.draws(function):
             free = [n for d in entry["shape"] for n in symbols(d) if n not in known]
             if free:
-                raise ValueError(
+                raise DataError(
                     f"{self.name}:{entry['line']}: random {entry['path']}: "
                     f"{show_shape(entry['shape'])} needs the size {free[0]}, "
-                    "which no input binds"
+                    "which no input binds",
+                    f"give it:  --size {free[0]}=16",
                 )
             shape = tuple(evaluate(dim, known) for dim in entry["shape"])
             noise[entry["path"]] = standard(

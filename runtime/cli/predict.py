@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from .exits import Exit, UsageError
-from .options import Parser, add_common, names, suggestion
+from .options import Parser, add_common, names, sizes, suggestion
 from .programs import (
     compile_text,
     load,
@@ -61,6 +61,13 @@ def parser() -> Parser:
         default="-",
         help="OUT.csv, OUT.npz, or - (default)",
     )
+    made.add_argument(
+        "--size",
+        metavar="N=16",
+        action="append",
+        default=[],
+        help="a size that no needed input binds: how many samples to draw, say",
+    )
     made.add_argument("--output", type=names, metavar="a,b", help="these outputs alone")
     made.add_argument(
         "--weights",
@@ -89,8 +96,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
             raise UsageError(
                 "would-overwrite", f"`{out}` exists", help="overwrite it with --force"
             )
+    wanted_sizes = sizes(args.size)
     subject = subject_of(args, terminal)
-    values = predicted(subject, args.data)
+    values = predicted(subject, args.data, wanted_sizes)
     wanted = args.output or tuple(values)
     for name in wanted:
         if name not in values:
@@ -168,8 +176,10 @@ def subject_of(args: Namespace, terminal: Terminal) -> Subject:
     return Subject(network, theta, settings, folder, None, {})
 
 
-def predicted(subject: Subject, sources: list[str]) -> dict[str, NDArray[Any]]:
-    """Every output for the data of the command line."""
+def predicted(
+    subject: Subject, sources: list[str], wanted: dict[str, int]
+) -> dict[str, NDArray[Any]]:
+    """Every output for the data of the command line; `wanted` are the sizes of draws."""
     from ..data import load as load_data
     from ..data.dataset import needed_inputs
     from ..data.sources import combine
@@ -185,6 +195,17 @@ def predicted(subject: Subject, sources: list[str]) -> dict[str, NDArray[Any]]:
             f"gradc predict needs --data for {', '.join(needed)}",
             help="e.g. `--data new.csv`, or `--data -` for a CSV on stdin",
         )
+    known = list(network.signature["sizes"])
+    if "" in wanted and len(known) == 1:  # `--size 16`: there is no other to mean
+        wanted = {known[0]: wanted[""]}
+    for name in wanted:
+        if name not in known:
+            raise UsageError(
+                "unknown-size",
+                f"{network.name} has no size `{name}`",
+                f"sizes: {', '.join(known) or 'none'}",
+                help=suggestion(name, known),
+            )
     found = combine(list(subject.settings.sources.items()), sources)
     data = load_data(
         network.signature,
@@ -194,7 +215,7 @@ def predicted(subject: Subject, sources: list[str]) -> dict[str, NDArray[Any]]:
         subject.transforms,
         subject.sizes,
     )
-    return outputs(network, subject.theta, data.train)
+    return outputs(network, subject.theta, data.train, wanted)
 
 
 def worded(name: str, value: NDArray[Any], subject: Subject) -> NDArray[Any]:

@@ -119,3 +119,37 @@ def test_lbfgs_takes_whole_tables_in_double_precision(
     assert gradc.load("runs/chance-1").theta.dtype == np.float64
     assert main([*words, "--set", "train.clip=1"]) == 2
     assert "there is no clip beside it" in capsys.readouterr().err
+
+
+GAN = """\
+input x: [N, 2]
+random z: [N, 3] = normal(0, 1)
+fn maker(z) = z |> dense(4, tanh) |> dense(2)
+fn critic(x) = x |> dense(4, tanh) |> dense(1)
+fake = maker(z)
+loss fool over maker = mean(softplus(-critic(fake)))
+loss judge over critic = mean(softplus(-critic(x))) + mean(softplus(critic(stop(fake))))
+output fake
+train { data = "f.npz"; epochs = 2 }
+"""
+
+
+def test_two_players_and_samples_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gan.net").write_text(GAN)
+    np.savez("f.npz", x=np.random.default_rng(0).standard_normal((64, 2)))
+    for method in ("complex", "central"):
+        for level in ("-O0", "-O1"):
+            assert main(["check", "gan.net", "--method", method, level]) == 0
+    assert main(["train", "gan.net", "-q"]) == 0
+    assert main(["predict", "runs/gan-1"]) == 4
+    assert "needs the size N, which no input binds" in capsys.readouterr().err
+    assert main(["predict", "runs/gan-1", "--size", "M=3"]) == 2
+    capsys.readouterr()
+    tables = []
+    for words in (["--size", "N=3"], ["--size", "3"]):
+        assert main(["predict", "runs/gan-1", *words]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1] and len(tables[0].splitlines()) == 4
