@@ -31,6 +31,7 @@ PROGRAMS = sorted(EXAMPLES.glob("*/*.net"))
 NAMES = [path.stem for path in PROGRAMS]
 # Held-out accuracy of the runs as they stand, seed 0; a little below what they reach.
 ACCURACY = {
+    "cnn": 0.97,
     "digits": 0.97,
     "iris": 0.9,
     "logistic": 0.94,

@@ -151,7 +151,7 @@ def _max_complex(node: Node, keep: bool = True) -> Text:
     over = axis_text(node, True)
     mask = f"(np.real({{x}}) == np.real({{x}}).max({over}))"
     where = axis_text(node, keep)
-    return f"({{x}} * {mask}).sum({where}) / {mask}.sum({where})"
+    return f"np.where({mask}, {{x}}, 0).sum({where}) / {mask}.sum({where})"
 
 
 _special(

@@ -46,6 +46,8 @@ def maximum_of_slices(rw: Rewriter, n: Node) -> Node | None:
         made = parts[0]
         for part in parts[1:]:
             made = rw.make("maximum", made, part)
+        if cut is not cuts[-1]:
+            rw.graph.hint(made, "row_max")
     return rw.make("reshape", made, shape=n.shape)
 
 
@@ -117,6 +119,8 @@ def share_of_maximum(rw: Rewriter, n: Node) -> Node | None:
         return None
     where = rw.make("reshape", c, shape=spread.shape) if flat else c
     made = rw.make("masked", spread, where)
+    for node, name in ((share, "share"), (made, "d_windows")):
+        rw.graph.hint(node, name)
     return rw.make("reshape", made, shape=n.shape) if flat else made
 
 
