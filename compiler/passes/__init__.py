@@ -18,6 +18,7 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import expand, fold, idioms, linear, pools, products, sums
+from .bodies import everything
 from .mapping import State
 from .patterns import Rewriter, Rule, count_uses
 
@@ -41,7 +42,7 @@ class Pass:
     def concerns(self, order: Iterable[Node]) -> bool:
         """Is there any node that its rules look at?"""
         ops = {op for r in self.rules for op in r.ops}
-        return any(n.op.name in ops for n in order)
+        return any(n.op.name in ops for n in everything(order))
 
 
 PASSES: tuple[Pass, ...] = (

@@ -303,8 +303,10 @@ def settle_sign(rw: Rewriter, n: Node) -> Node | None:
     if x.shape != ():
         s = scalar_under(rw, x.args[1])
         if x.is_a("mul") and s is not None:
-            minus = rw.graph.broadcast(_minus(rw, s), x.shape)
-            return rw.make("mul", x.args[0], minus)
+            minus = _minus(rw, s)
+            if minus is None:
+                return None
+            return rw.make("mul", x.args[0], rw.graph.broadcast(minus, x.shape))
     spine = [x]
     while len(spine) < FACTORS:
         a = spine[-1].args[0]
@@ -313,9 +315,27 @@ def settle_sign(rw: Rewriter, n: Node) -> Node | None:
         spine.append(a)
     first = spine[-1].args[0]
     inner = _minus(rw, first) if first.shape == () else rw.graph.apply("neg", first)
+    if inner is None or has_sign(first):
+        return None
     for product in reversed(spine):
         inner = rw.graph.apply(product.op.name, inner, *product.args[1:])
     return inner
+
+
+def has_sign(n: Node) -> bool:
+    """Has this product taken a sign in already? A second one would be seen as two."""
+    for _ in range(FACTORS):
+        if n.is_a("neg"):
+            return True
+        value = number(n)
+        if value is not None:
+            return value < 0
+        if not n.is_a("mul", "div", "broadcast"):
+            return False
+        if n.is_a("mul") and n.args[1].is_a("broadcast") and has_sign(n.args[1]):
+            return True
+        n = n.args[0]
+    return False
 
 
 @rule("mul", safety="~")
@@ -341,12 +361,16 @@ def scalar_first(rw: Rewriter, n: Node) -> Node | None:
     return out
 
 
-def _minus(rw: Rewriter, s: Node) -> Node:
+def _minus(rw: Rewriter, s: Node) -> Node | None:
+    """-s, written on its first factor; None where that has a sign already."""
+    if has_sign(s):
+        return None
     value = number(s)
     if value is not None and math.isfinite(value):
         return rw.const(-value)
     if s.is_a("mul", "div") and rw.unbound(s) and (rw.free(s) or rw.static(s)):
-        return rw.graph.apply(s.op.name, _minus(rw, s.args[0]), s.args[1])
+        first = _minus(rw, s.args[0])
+        return None if first is None else rw.graph.apply(s.op.name, first, s.args[1])
     return rw.graph.apply("neg", s)
 
 

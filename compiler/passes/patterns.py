@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
+from .bodies import Bodies
 
 Safety = Literal["=", "~"]
 """`=` bitwise, NaN and infinity included (but for the sign of a zero); `~` rounding."""
@@ -121,6 +122,12 @@ class Rewriter:
         return n
 
     # ------------------------------------------------------------------- the walk
+    def inside(self) -> Rewriter:
+        """The same rules, for the body of a loop."""
+        inner = Rewriter(self.graph, ())
+        inner.rules = self.rules
+        return inner
+
     def walk(
         self,
         order: Sequence[Node],
@@ -134,6 +141,7 @@ class Rewriter:
         whose adjoint a node is.
         """
         graph = self.graph
+        bodies = Bodies(order)
         saved = graph.origin, graph.deriving
         graph.deriving = True  # 1 - sigmoid(x) of a derivative stays what it is
         finals = results_alone(order, uses)
@@ -147,8 +155,12 @@ class Rewriter:
                 graph.origin = n.origin
                 self.final = n in finals
                 args = tuple([new[a] for a in n.args])
-                made = n if args == n.args else rebuild(graph, n, args)
-                made = new[n] = self.simplify(made)
+                if bodies.concerns(n):
+                    made = bodies.map(self, n, args)
+                else:
+                    made = n if args == n.args else rebuild(graph, n, args)
+                    made = self.simplify(made)
+                new[n] = made
                 if n in adjoints:
                     self.adjoint_of[made] = adjoints[n]
                 if n in primals:
