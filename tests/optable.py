@@ -108,7 +108,13 @@ def cases(op: Op) -> Iterator[Case]:
 
 
 def apart(op: Op, arrays: list[Any], rng: np.random.Generator) -> list[Any]:
-    """Keep away from ties, which are kinks."""
+    """Keep away from ties, which are kinks, and from singular matrices."""
+    if op.samples.matrices:
+        a = arrays[0]
+        eye = np.eye(a.shape[-1])
+        if op.samples.matrices == "regular":
+            return [a + 4 * eye, *arrays[1:]]
+        return [a @ a.swapaxes(-1, -2) + 2 * eye + 0.2 * a, *arrays[1:]]
     if not op.samples.distinct:
         return arrays
     if len(arrays) == 1:

@@ -10,9 +10,11 @@ Im f(x + ih) / h is the derivative of f to the last digit or two, with no differ
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import mpmath
 import numpy as np
 import scipy.special
 
@@ -171,6 +173,28 @@ def _power(x: Array, y: Array) -> Array:
     return np.where(size < 0, np.nan, value)
 
 
+def _smooth(
+    f: Callable[..., Array], slope: Callable[..., Array]
+) -> Callable[..., Array]:
+    """A function that SciPy has for real numbers: the complex step by its known slope."""
+
+    def run(x: Array) -> Array:
+        if not np.iscomplexobj(x):
+            return f(x)
+        return f(_re(x)) + 1j * np.imag(x) * slope(_re(x))
+
+    return run
+
+
+def _lgamma(x: Array) -> Array:
+    """SciPy's loses digits near 1 and 2, where the function is 0."""
+
+    def one(at: float) -> float:
+        return float(mpmath.loggamma(at).real) if np.isfinite(at) and at else np.inf
+
+    return np.where(np.isnan(x), x, np.vectorize(one, otypes=[float])(x))
+
+
 ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -189,6 +213,17 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "log_softplus": _log_softplus,
     "sqrt": _sqrt,
     "erf": scipy.special.erf,
+    "tan": _smooth(np.tan, lambda x: 1 / np.cos(x) ** 2),
+    "arctan": _smooth(np.arctan, lambda x: 1 / np.hypot(1, x) ** 2),
+    "arcsin": _smooth(np.arcsin, lambda x: 1 / np.sqrt((1 - x) * (1 + x))),
+    "arccos": _smooth(np.arccos, lambda x: -1 / np.sqrt((1 - x) * (1 + x))),
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "normal_cdf": _smooth(
+        scipy.special.ndtr, lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    ),
+    "lgamma": _smooth(_lgamma, scipy.special.digamma),
+    "digamma": _smooth(scipy.special.digamma, lambda x: scipy.special.polygamma(1, x)),
     "abs": lambda x: x * np.sign(_re(x)),
     "sign": lambda x: np.sign(_re(x)),
     "floor": lambda x: np.floor(_re(x)),
@@ -382,6 +417,31 @@ def _fold(n: Node, sizes: Sizes, g: Array) -> Array:
     return out
 
 
+def _polygamma(n: Node, sizes: Sizes, x: Array) -> Array:
+    k = n.attrs["order"]
+    run = functools.partial(scipy.special.polygamma, k)
+    return _smooth(run, functools.partial(scipy.special.polygamma, k + 1))(x)
+
+
+def _logdet(n: Node, sizes: Sizes, a: Array) -> Array:
+    """By the product of the pivots; log of a number below 0 is that of its size."""
+    if not np.iscomplexobj(a):
+        return np.asarray(np.log(np.abs(np.linalg.det(a))))
+    det = np.linalg.det(a)
+    return np.asarray(_log(np.where(_re(det) < 0, -det, det)))
+
+
+def _cholesky(n: Node, sizes: Sizes, a: Array) -> Array:
+    """Entry by entry (Cholesky and Banachiewicz), which holds for complex numbers too."""
+    a = (a + a.swapaxes(-1, -2)) / 2
+    out = np.zeros(a.shape, a.dtype)
+    for i in range(a.shape[-1]):
+        for j in range(i + 1):
+            rest = a[..., i, j] - sum(out[..., i, k] * out[..., j, k] for k in range(j))
+            out[..., i, j] = np.sqrt(rest) if i == j else rest / out[..., j, j]
+    return out
+
+
 SHAPED: dict[str, Callable[..., Array]] = {
     "const": _const,
     "size": lambda n, sizes: (
@@ -422,6 +482,14 @@ SHAPED: dict[str, Callable[..., Array]] = {
     "take_along": lambda n, sizes, x, i: np.take_along_axis(x, i, n.attrs["axis"]),
     "put_along": _put_along,
     "einsum2": _einsum2,
+    "polygamma": _polygamma,
+    "solve": lambda n, sizes, a, b: np.linalg.solve(a, b),
+    "inv": lambda n, sizes, a: np.linalg.inv(a),
+    "logdet": _logdet,
+    "cholesky": _cholesky,
+    "half_lower": lambda n, sizes, x: (
+        np.tril(x) * (1 - 0.5 * np.eye(x.shape[-1], dtype=x.dtype))
+    ),
     # the emitter's own: what a line of NumPy does at once
     "sum_over": _reduced("sum"),
     "mean_over": _reduced("mean"),

@@ -185,7 +185,7 @@ class Expressions:
                 else:
                     expr = method(expr, f"astype({self.like()}.dtype)")
                     dtype = REAL
-        if n.op.prelude:
+        if n.op.prelude and called(n.op.prelude) in text:
             self.scope.preludes.setdefault(n.op.name, n.op.prelude)
         return Value(expr, shape, dtype)
 
@@ -341,6 +341,11 @@ _LIKE_ELEMENTWISE = frozenset({"masked", "finite"})
 def _axes(n: Node) -> tuple[int, ...]:
     axes = n.attrs.get("axes")
     return tuple(axes) if axes is not None else (n.attrs["axis"],)
+
+
+def called(prelude: str) -> str:
+    """How a prelude's function is called: `erf(`."""
+    return prelude.removeprefix("def ").partition("(")[0] + "("
 
 
 def _call(source: Any, n: Node, drop: bool) -> tuple[str, dict[str, Any]]:

@@ -44,7 +44,8 @@ NP_FUNCTIONS = frozenset("""
     trunc vdot where zeros zeros_like
     add.accumulate add.at add.reduce add.reduceat maximum.accumulate maximum.reduce
     minimum.accumulate minimum.reduce multiply.accumulate multiply.reduce linalg.cholesky
-    linalg.qr linalg.solve lib.stride_tricks.sliding_window_view
+    linalg.inv linalg.qr linalg.slogdet linalg.solve
+    lib.stride_tricks.sliding_window_view
     """.split())
 
 NP_CONSTANTS = frozenset({"e", "euler_gamma", "inf", "nan", "newaxis", "pi"})

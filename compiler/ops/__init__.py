@@ -6,6 +6,7 @@ Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
     reduction     sum, max, logsumexp, softmax …    layout        reshape, slice, concat …
     indexing      take, pick, one_hot …             leaves        input, param, const …
     window        windows, fold                 loop          the run-time loop
+    special       arctan, lgamma, digamma …     matrices      solve, cholesky, logdet
     derived       functions made of ops: mean, prod, norm2 …
     zeros, stability: the rules that every constructor obeys
 """
@@ -19,7 +20,9 @@ from . import (
     layout,
     leaves,
     loop,
+    matrices,
     reduction,
+    special,
     window,
 )
 
@@ -32,6 +35,8 @@ __all__ = [
     "layout",
     "leaves",
     "loop",
+    "matrices",
     "reduction",
+    "special",
     "window",
 ]

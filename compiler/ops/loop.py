@@ -566,6 +566,10 @@ def reverse_loop(
     projected = [p.attrs["value"] for p in g.attrs["of"] if "value" in p.attrs]
     ready = _reading(loop, projected, draft, [*nexts, *values])
     back, values = draft.finish(ready[: len(nexts)], ready[len(nexts) :])
+    if loop in graph.loops:
+        index, names = graph.loops[loop]
+        carries = [f"d_{n}" for n, on in zip(names, alive, strict=True) if on]
+        graph.loops.setdefault(back, (index, tuple(carries)))
 
     results: list[Node | None] = []
     place = 0
@@ -613,12 +617,28 @@ def _differentiated(
             seed(after, draft.carry(start))
     wrt = [f for group in formals(loop) for f in group if f.kind == "real"]
     adjoints = reverse(outputs, wrt).adjoints
+    _name_adjoints(loop, adjoints)
     found: dict[Node, Node | None] = {}
     for group in formals(loop):
         for f in group:
             c = adjoints.get(f)
             found[f] = None if c is None or c.op.name == "zero" else c
     return draft, found
+
+
+def _name_adjoints(loop: Node, adjoints: Mapping[Node, Node]) -> None:
+    """`d_h` for the adjoint of what is called `h` at each step."""
+    graph = loop.graph
+    _, names = graph.loops.get(loop, ("", ()))
+    known = dict(zip(loop.attrs["body"], names, strict=False))
+    for primal, adjoint in adjoints.items():
+        name, number = known.get(primal, ""), 0
+        if not name and primal in graph.hints:
+            name, number = graph.hints[primal]
+        elif not name and primal.op.family != "leaf" and "{" not in primal.op.result:
+            name = primal.op.result
+        if name and adjoint.op.family != "leaf":
+            graph.hint(adjoint, f"d_{name}", number)
 
 
 def _reading(

@@ -9,7 +9,7 @@ Kept beside the op, so that adding an op adds its tests. Nothing in the compiler
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 INFINITY = float("inf")
 
@@ -60,4 +60,5 @@ class Samples:
     cases: tuple[Case, ...] = ()
     attrs: tuple[dict[str, Any], ...] = ({},)  # for ops without cases
     distinct: bool = False
+    matrices: Literal["", "regular", "definite"] = ""  # what the first argument must be
     excluded: str = ""  # what of the domain is left out, and why
