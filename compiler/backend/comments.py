@@ -13,7 +13,7 @@ name, and end at the next such node or at the operands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from ..ir.node import Node
 from ..ir.notation import Printer
@@ -23,6 +23,7 @@ from .plan import Plan
 from .pyast import WIDTH, fill_text, printable
 from .statements import BlockText, visible_length
 
+PLACE = re.compile("\x00([^\x00]*)\x00")
 MOST_NODES = 400  # of one equation: beyond, the rules would fill a page
 KINKS = {
     "abs": "sign(0) = 0",
@@ -42,6 +43,7 @@ class Commentary:
         self.forward = plan.functions.get("forward")
         self.backward = plan.functions.get("backward")
         self._rules: dict[int, list[str]] = {}
+        self._formulas: dict[tuple[object, ...], list[tuple[int, str]]] = {}
         if self.backward is not None:
             self._prepare(self.before)
 
@@ -138,57 +140,42 @@ class Commentary:
             seed_name = self.adjoint_name(v, equation)
             if seed_name is None:
                 continue
-            stops = self._stops(v)
-            found = self._sweep(v, stops, seed_name)
-            if found is None:
+            order = self._between(v)
+            if order is None:
                 break
-            seed, reached, passed = found
-            for n in passed:
-                if n.op.name in KINKS:
+            for n in order:
+                if n.op.name in KINKS and not self._ends(n, v):
                     kinks.setdefault(KINKS[n.op.name])
-            printer = Printer(self._printable(seed, seed_name, v, equation, starts))
-            for x in sorted(reached, key=lambda n: (n.op.family != "leaf", n.serial)):
+            for x, right in self._pulled_back(v, order, seed_name, equation):
                 left = self.adjoint_name(x, equation)
-                if left is None or (reached[x] is seed and left == seed_name):
+                if left is None or left == right:
                     continue
                 sign = "+=" if left in self.mentioned else "="
-                right = printer.of(reached[x]).text
                 if left in given:  # one rule an operand, where its last part is known
                     sign, part = given[left]
                     rules.remove(f"{left} {sign} {part}")
-                    right = (
-                        f"{part} - {right[1:]}"
-                        if right[0] == "-"
-                        else f"{part} + {right}"
-                    )
+                    if right[0] == "-":
+                        right = f"{part} - {right[1:]}"
+                    else:
+                        right = f"{part} + {right}"
                 given[left] = (sign, right)
-                rule = f"{left} {sign} {right}"
-                rules.append(rule)
+                rules.append(f"{left} {sign} {right}")
         short = []
         for rule in rules:
-            left, _, rest = rule.partition(" ")
-            sign = rest.partition(" ")[0]
-            short.append(
-                f"{left} {sign} …" if visible_length(rule) > WIDTH - 8 else rule
-            )
+            if visible_length(rule) > WIDTH - 8:
+                left, _, rest = rule.partition(" ")
+                rule = f"{left} {rest.partition(' ')[0]} …"
+            short.append(rule)
         return short + [f"({k})" for k in kinks]
 
-    def _stops(self, v: Node) -> Callable[[Node], bool]:
-        """Does the chain rule end here? At named values and at the next variables."""
-        bound, cuts = self.bound, self.cut_nodes
+    def _ends(self, n: Node, v: Node) -> bool:
+        """Does the chain rule from `v` end here? At named values, the next variables."""
+        return n is not v and (
+            n.op.family == "leaf" or n in self.bound or n in self.cut_nodes
+        )
 
-        def ends(n: Node) -> bool:
-            if n is v:
-                return False
-            return n.op.family == "leaf" or n in bound or n in cuts
-
-        return ends
-
-    def _sweep(
-        self, v: Node, ends: Callable[[Node], bool], seed_name: str
-    ) -> tuple[Node, dict[Node, Node], list[Node]] | None:
-        """The VJP rules on the nodes between `v` and where the rule ends."""
-        graph = v.graph
+    def _between(self, v: Node) -> list[Node] | None:
+        """The nodes from `v` down to where its rule ends, in order; None: too many."""
         inside: set[Node] = set()
         stack = [v]
         while stack:
@@ -198,33 +185,86 @@ class Commentary:
             inside.add(n)
             if len(inside) > MOST_NODES:
                 return None
-            if not ends(n):
+            if not self._ends(n, v):
                 stack.extend(n.args)
+        return sorted(inside, key=lambda n: n.serial)
+
+    def _pulled_back(
+        self, v: Node, order: list[Node], seed_name: str, equation: int
+    ) -> list[tuple[Node, str]]:
+        """What `v` adds to the adjoint of each operand, as text.
+
+        Equations are often alike: the text is made once for a shape of formula, with
+        places for the names.
+        """
+        index = {n: k for k, n in enumerate(order)}
+        named = self._printable(equation)
+        names = [
+            named(n) or (self._fallback(n) if self._ends(n, v) else None) for n in order
+        ]
         differentiable = self.before.adjoints
-        active = {n for n in inside if ends(n) and n in differentiable}
-        order = sorted(inside, key=lambda n: n.serial)
+        key = tuple(
+            (
+                n.op.name,
+                n.shape,
+                names[k] is not None,
+                n in differentiable,
+                self._ends(n, v),
+                *(
+                    [index[a] for a in n.args].__repr__()
+                    if all(a in index for a in n.args)
+                    else ()
+                ),
+                _attributes(n),
+            )
+            for k, n in enumerate(order)
+        )
+        made = self._formulas.get(key)
+        if made is None:
+            made = self._formulas[key] = self._formula(v, order, names)
+
+        def name(found: re.Match[str]) -> str:
+            return seed_name if found[1] == "s" else str(names[int(found[1])])
+
+        return [(order[k], PLACE.sub(name, text)) for k, text in made]
+
+    def _formula(
+        self, v: Node, order: list[Node], names: list[str | None]
+    ) -> list[tuple[int, str]]:
+        """The VJP rules on the nodes in order, printed with places for names."""
+        graph = v.graph
+        differentiable = self.before.adjoints
+        active = {n for n in order if self._ends(n, v) and n in differentiable}
         for n in order:
-            if not ends(n) and any(a in active for a in n.args):
+            if not self._ends(n, v) and any(a in active for a in n.args):
                 active.add(n)
-        seed = graph.leaf("seed", seed_name, v.shape)
+        seed = graph.leaf("seed", "\x00s\x00", v.shape)
         deriving, graph.deriving = graph.deriving, True
         adjoints: dict[Node, Node] = {v: seed}
-        passed: list[Node] = []
         for n in reversed(order):
             g = adjoints.get(n)
-            if g is None or n not in active or ends(n) or n.op.vjp is None:
+            if g is None or n not in active or self._ends(n, v) or n.op.vjp is None:
                 continue
-            if n.origin.equation >= 0:
-                passed.append(n)
-            for a, part in zip(
-                n.args, n.op.vjp(g, n, *n.args, **n.attrs), strict=False
-            ):
+            parts = n.op.vjp(g, n, *n.args, **n.attrs)
+            for a, part in zip(n.args, parts, strict=False):
                 if part is None or a not in active or part.op.name == "zero":
                     continue
                 adjoints[a] = adjoints[a] + part if a in adjoints else part
         graph.deriving = deriving
-        reached = {n: g for n, g in adjoints.items() if ends(n) and n is not v}
-        return seed, reached, passed
+        index = {n: k for k, n in enumerate(order)}
+
+        def place(n: Node) -> str | None:
+            if n is seed:
+                return "\x00s\x00"
+            k = index.get(n)
+            return None if k is None or names[k] is None else f"\x00{k}\x00"
+
+        printer = Printer(place)
+        reached = [
+            n for n in order if n in adjoints and n is not v and self._ends(n, v)
+        ]
+        reached.sort(key=lambda n: (n.op.family != "leaf", n.serial))
+        return [(index[n], printer.of(adjoints[n]).text) for n in reached]
 
     # ------------------------------------------------------------------ names
     def adjoint_name(self, n: Node, equation: int) -> str | None:
@@ -241,39 +281,45 @@ class Commentary:
         base, copy = self.names.adjoint_base(self.image.get(n, n))
         return mark(base, copy)
 
-    def _printable(
-        self,
-        seed: Node,
-        seed_name: str,
-        v: Node,
-        equation: int,
-        starts: Iterable[Node],
-    ) -> Callable[[Node], str | None]:
+    def _fallback(self, n: Node) -> str | None:
+        """A name for where a rule ends, so that it ends there whatever happens."""
+        if n.op.name in ("const", "size", "zero"):
+            return None
+        return self.names.of.get(self.image.get(n, n), "…")
+
+    def _printable(self, equation: int) -> Callable[[Node], str | None]:
         """Names for operands and lines; never an output's name for a part of this."""
         assert self.forward is not None
         assert self.backward is not None
-        lines, at_hand = self.backward.lines, self.backward.at_hand
+        lines, hand = self.backward.lines, self.backward.at_hand
         theirs, joined = self.forward.bound, self.backward.joined
-        own = self.operands
+        own, of = self.operands, self.names.of
 
         def named(n: Node) -> str | None:
-            if n is seed:
-                return seed_name
             if n.op.family == "leaf" and n.op.name not in ("const", "size", "zero"):
-                return self.names.of.get(n)
+                return of.get(n)
             now = self.image.get(n)
-            if now is None or now not in self.names.of:
+            if now is None or now not in of:
                 return None
             if own.get(n, equation) < equation:
-                return self.names.of[now]
-            if (now not in lines and now not in at_hand) or now in joined:
+                return of[now]
+            if (now not in lines and now not in hand) or now in joined:
                 return None
             bound = theirs.get(now)
             if bound is not None and bound.equation != equation:
                 return None
-            return self.names.of[now]
+            return of[now]
 
         return named
+
+
+def _attributes(n: Node) -> tuple[object, ...]:
+    """What of a node's attributes its text and its rule can depend on."""
+    if n.op.family == "leaf" and n.op.name not in ("const", "size"):
+        return ()
+    return tuple(
+        (k, str(v) if isinstance(v, float | bool) else v) for k, v in n.attrs.items()
+    )
 
 
 def _in_place(rule: str) -> str:

@@ -128,11 +128,11 @@ def node_cost(out: Expressions, n: Node) -> Poly:
         return _contraction(n)
     if n.op.update is not None and n.op.numpy is None:
         return size(n.args[-1].shape).value
-    text, _ = out.chosen(n)
-    operations = max(template(text).operations, 1)
     if reduced(n) or n.op.name.endswith("_over"):
         return size(n.args[0].shape).value
-    return size(n.shape).value.scaled(Fraction(operations))
+    operations = max(template(out.chosen(n)[0]).operations, 1)
+    total = size(n.shape).value
+    return total if operations == 1 else total.scaled(Fraction(operations))
 
 
 def _contraction(n: Node) -> Poly:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..ir.node import Node
+from .bodies import is_loop, is_projection
 from .plan import Function
 from .pyast import template
 from .views import Views, gathers
@@ -40,6 +41,11 @@ def choose_lines(
         elif statement_only(n):
             lines.add(n)
             lines.update(reads[n][:1])
+        elif is_loop(n):
+            lines.add(n)
+            lines.update(b for b in reads[n] if not views.trivial(b))
+        elif is_projection(n):
+            lines.add(n)
         elif views.trivial(n):
             continue
         elif level == 0 or n in shared or len(uses.get(n, ())) > 1 or views.is_view(n):
