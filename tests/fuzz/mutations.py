@@ -1,6 +1,6 @@
 """Mutations of programs: what a slip of the hand, a bad merge or an attacker makes of one.
 
-    text = mutate(random.Random(7), "input x: [N]\\noutput y = x", words)
+text = mutate(random.Random(7), "input x: [N]\\noutput y = x", words)
 """
 
 from __future__ import annotations

@@ -25,7 +25,12 @@ ROOT = Path(__file__).parent.parent
 SHARDS = 10
 COUNT = int(os.environ.get("GRADC_FUZZ", "500"))
 LONGEST = 10.0  # seconds: a limit of the compiler's, far above what any program takes
-SMALL = {"784": "9", "400": "5", "256": "6", "384": "6"}  # widths: the check is by entry
+SMALL = {
+    "784": "9",
+    "400": "5",
+    "256": "6",
+    "384": "6",
+}  # widths: the check is by entry
 
 FILES = sorted([*ROOT.glob("samples/*.net"), *ROOT.parent.glob("examples/*/*.net")])
 
@@ -70,7 +75,10 @@ def judge(text: str, name: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_mutated_programs(
-    shard: int, corpus: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shard: int,
+    corpus: list[tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = sorted({t for _, text in CORPUS for t in tokens(text) if not t.isspace()})
