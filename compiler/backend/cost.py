@@ -11,11 +11,12 @@ count is taken from the templates that are emitted, so that it is a count of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ..ir.dims import Dim, Poly, size
 from ..ir.node import Node
+from .bodies import Body, is_loop, is_projection
 from .expressions import Expressions, Scope
 from .plan import Function, Plan
 from .pyast import template
@@ -104,12 +105,20 @@ def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> 
     out = Expressions(scope, plan.views, f, lambda n: "x", lambda: "x")
     terms: dict[tuple[str, ...], Fraction] = {}
     for n in f.computed:
-        cost = known.get(n)
+        if is_projection(n):
+            continue
+        cost = _steps(plan, f.bodies[n]) if is_loop(n) else known.get(n)
         if cost is None:
             cost = known[n] = node_cost(out, n)
         for monomial, coefficient in cost.terms:
             terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
     return Poly(terms)
+
+
+def _steps(plan: Plan, body: Body) -> Poly:
+    """All steps of a loop."""
+    one = elements(replace(plan, views=body.views), body.function)
+    return one * body.loop.attrs["steps"].value
 
 
 def node_cost(out: Expressions, n: Node) -> Poly:

@@ -105,6 +105,9 @@ class Names:
         self.taken: set[str] = set()  # marked names
         self.numbers: dict[tuple[str, tuple[int, ...]], int] = {}  # the last one given
         self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
+        self.indices: dict[tuple[str, int, tuple[int, ...]], str] = {}  # of loops
+        self.inside: dict[Node, dict[Node, str]] = {}  # loop -> names of a step's values
+        self.carries: dict[tuple[Node, int], str] = {}  # of a loop
         self.last: dict[str, tuple[int, ...]] = {}  # a carried name's last version
         self.hints = plan.program.graph.hints
         self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
@@ -398,6 +401,15 @@ class Names:
         return known
 
     # ------------------------------------------------------------------ spelling
+    def index(self, loop: Node, depth: int) -> str:
+        """The variable that counts the steps: one for all loops of the same depth."""
+        wish = self.plan.program.graph.loops.get(loop, ("t", ()))[0]
+        copy = loop.origin.copy
+        known = self.indices.get((wish, depth, copy))
+        if known is None:
+            known = self.indices[wish, depth, copy] = self.take(wish, copy)
+        return known
+
     def flat(self) -> dict[str, str]:
         """Marked name -> the name outside of loops: `h1` for copy 0, `h` for the last."""
         table: dict[str, str] = {}

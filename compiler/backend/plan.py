@@ -8,7 +8,7 @@ stands inside these lines. Names are no part of a plan.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ..ir.node import Node
 from ..ir.program import Joint, Program
@@ -64,6 +64,7 @@ class Function:
     joined: dict[Node, Node] = field(default_factory=dict)
     """A value -> the later one that is made of it in place: it has that one's name here."""
     computed: list[Node] = field(default_factory=list)  # all of it, arguments first
+    bodies: dict[Node, Any] = field(default_factory=dict)  # loop -> its Body
 
 
 @dataclass

@@ -22,6 +22,7 @@ from typing import Literal
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint, Mode
+from .bodies import body_of, indexed, is_loop, is_projection
 from .lines import choose_lines
 from .plan import Block, Bound, Function, Plan, Settings
 from .views import ATOMS, DEEPEST, Views
@@ -55,10 +56,19 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         bound: dict[Node, Bound],
         at_hand: Iterable[Node] = leaves,
         keep: Iterable[Node] = (),
+        collected: Iterable[Node] = (),
     ) -> Function:
         backward = name == "backward"
         made = _Scheduler(
-            views, name, results, at_hand, bound, leaves, options.level, adjoints
+            views,
+            name,
+            results,
+            at_hand,
+            bound,
+            leaves,
+            options.level,
+            adjoints,
+            collected,
         ).run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         shared.update(made.lines)
@@ -74,8 +84,9 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         gradients = list(joint.gradients.items())
         results = [("loss", total.node), *_new_states(joint)]
         keep = _saved(views, [n for _, n in results], [n for _, n in gradients])
+        collected = [n for n in keep if is_projection(n)]
         keep |= _alike(joint, views, keep)
-        forward = add("forward", results, primal_bound, keep=keep)
+        forward = add("forward", results, primal_bound, keep=keep, collected=collected)
         saved = _saved_order(leaves, forward, keep)
         add("backward", gradients, adjoint_bound, at_hand=saved)
     if evaluation.total is not None:
@@ -148,6 +159,12 @@ def _saved(
 ) -> set[Node]:
     """The forward values that backward reads, through what it takes again."""
     forward = ancestors(results)
+    # what backward alone reads off a loop of forward is collected there
+    forward |= {
+        n
+        for n in ancestors(gradients, stop=forward)
+        if is_projection(n) and n.args[0] in forward
+    }
     beyond = ancestors(gradients, stop=forward)
     stack = [a for n in beyond if n not in forward for a in n.args]
     stack += gradients
@@ -222,13 +239,15 @@ class _Scheduler:
         leaves: Sequence[Node],
         level: int,
         adjoints: set[Node],
+        collected: Iterable[Node] = (),
     ) -> None:
         self.adjoints = adjoints if name == "backward" else set()
         self.views = views
         self.level = level
         self.leaves = leaves
         hand = frozenset(at_hand)
-        self.live = ancestors((n for _, n in results), stop=hand)
+        self.live = ancestors([*(n for _, n in results), *collected], stop=hand)
+        self.indexed = {x for n in self.live if is_loop(n) for x in indexed(n)}
         self.roots = {n for _, n in results if n not in hand}
         self.function = Function(
             name,
@@ -253,7 +272,8 @@ class _Scheduler:
                 continue
             if n in views.absorbed:
                 continue
-            if views.is_view(n) and n not in f.bound and n not in self.roots:
+            needed = n in f.bound or n in self.roots or n in self.indexed
+            if views.is_view(n) and not needed:
                 depth[n] = depth.get(n.args[0], 0) + 1
                 if depth[n] < DEEPEST:
                     continue
@@ -307,12 +327,31 @@ class _Scheduler:
         )
         blocks: list[list[Node]] = [[] for _ in order] or [[]]
         self._fill(blocks, place, reads)
+        self._bodies(shared)
         f.blocks = [
             Block(order[i] if order else -1, block)
             for i, block in enumerate(blocks)
             if block
         ]
         return f
+
+    def _bodies(self, shared: set[Node]) -> None:
+        """The loops: what is read off each, and the lines of a step."""
+        f = self.function
+        read: dict[Node, list[Node]] = {n: [] for n in self.nodes if is_loop(n)}
+        for n in self.nodes:
+            if is_projection(n):
+                read[n.args[0]].append(n)
+
+        def scheduled(roots: Sequence[Node], views: Views) -> Function:
+            results = [("", n) for n in roots]
+            step = _Scheduler(views, f.name, results, (), {}, (), self.level, set())
+            made = step.run([], shared, roots)
+            shared.update(made.lines)
+            return made
+
+        for loop, projections in read.items():
+            f.bodies[loop] = body_of(loop, projections, scheduled)
 
     def _places(
         self,
@@ -328,7 +367,9 @@ class _Scheduler:
             first = min((place[u] for u in uses.get(n, ())), default=last)
             if n in bound:
                 first = min(first, rank.get(bound[n].equation, last))
-            elif n in self.adjoints:  # the rule that makes it is that of its equation
+            elif n in self.adjoints or is_loop(
+                n
+            ):  # the rule that makes it is that of its equation
                 first = min(first, rank.get(n.origin.equation, last))
             elif n not in uses:
                 first = rank.get(n.origin.equation, last)

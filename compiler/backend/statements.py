@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ..ir.dims import Shape
 from ..ir.node import Node
 from .expressions import REAL, WEAK, Expressions, Scope, Value
+from .bodies import is_loop, is_projection
 from .lines import changes_first, statement_only
 from .names import Names, base_of
 from .plan import Function, Plan
@@ -226,6 +227,11 @@ class Writer:
         return blocks
 
     def _line(self, n: Node, into: list[Statement]) -> None:
+        if is_loop(n):
+            into += self.loop(n)
+            return
+        if is_projection(n):  # the lines of its loop have made it
+            return
         other = None
         if n not in self.views.folded and changes_first(n):
             other = self._updated(n)
@@ -317,6 +323,12 @@ class Writer:
         self.out.dtypes[n] = REAL
         into.append(Statement(text, self.name(n), "", n, update=True))
         return True
+
+    def loop(self, n: Node) -> list[Statement]:
+        """The lines of a run-time loop."""
+        from .loops import loop_statements
+
+        return loop_statements(self, n)
 
     def _symbol(self, symbol: str) -> str:
         return self.out.scope.symbols.get(symbol, symbol)

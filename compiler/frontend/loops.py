@@ -172,6 +172,7 @@ def _finish(
     values = [v.node for _, v, _ in at.collected.values()]
     g.origin = lo.origin(lo.user_call or statement.span)
     made, projected = draft.finish(nexts, values)
+    g.loops.setdefault(made, (at.name, tuple(names)))
     for k, name in enumerate(names):
         home = lo.scope.continued(name) or lo.scope
         start = carried[name]

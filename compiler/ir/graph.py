@@ -34,6 +34,8 @@ class Graph:
         # Set by reverse mode: what is made now is a derivative. It keeps y * (1 - y),
         # which in a program's own text becomes sigmoid(x) * sigmoid(-x).
         self.deriving = False
+        # loop -> its index and its carries, by the user's names
+        self.loops: dict[Node, tuple[str, tuple[str, ...]]] = {}
         self.drafts = 0  # loops begun: each tags its formals with a number of its own
 
     def __len__(self) -> int:
