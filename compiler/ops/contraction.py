@@ -5,7 +5,7 @@
 absent from the output (sum it first): so both adjoints are einsum2 again.
 
 How it is written follows from the letters: `a @ b`, `a.T @ b`, a product with new axes,
-`np.tensordot`, and `np.einsum` where nothing else fits.
+`np.tensordot`, and a product of matrices over moved axes where nothing else fits.
 
     >>> str(matmul(g, x, W)), "ij,jk->ik"     # doctest: +SKIP
 """
@@ -141,12 +141,8 @@ def _axes_index(spec: str, out: str) -> str:
     return ", ".join(parts)
 
 
-def _ordered(spec: str, out: str) -> bool:
-    return [c for c in out if c in spec] == list(spec)
-
-
 def template(node: Node) -> Text:
-    """The product as a person writes it, or np.einsum."""
+    """The product as a person writes it."""
     spec: str = node.attrs["spec"]
     sa, sb, so = letters(spec)
     inner = "".join(c for c in sa if c in sb and c not in so)
@@ -155,9 +151,9 @@ def template(node: Node) -> Text:
     if not inner:
         if not batch and len(sa) == len(sb) == 1:
             return "np.outer({a}, {b})" if so == sa + sb else "np.outer({b}, {a})"
-        if _ordered(sa, so) and _ordered(sb, so):
-            i, j = _axes_index(sa, so), _axes_index(sb, so)
-            return f"{a}[{i}] * {b}[{j}]".replace("[]", "")
+        x, y = _in_order(a, sa, so), _in_order(b, sb, so)
+        i, j = _axes_index(sa, so), _axes_index(sb, so)
+        return f"{x}[{i}] * {y}[{j}]".replace("[]", "")
     for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
         text = _matmul(first, second, so, x, y, batch, inner)
         if text:
@@ -175,9 +171,41 @@ def template(node: Node) -> Text:
                 p = [first.index(c) for c in inner]
                 q = [second.index(c) for c in inner]
                 return f"np.tensordot({x}, {y}, axes=({p}, {q}))"
-    if inner and batch:
-        return _batched(node, sa, sb, so, batch, inner)
-    return f'np.einsum("{spec}", {{a}}, {{b}})'
+    for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
+        text = None if batch else _rows_first(first, second, so, x, y, inner)
+        if text:
+            return text
+    return _batched(node, sa, sb, so, batch, inner)
+
+
+def _moved(text: str, spec: str, wanted: str) -> str:
+    """An operand with its axes in another order."""
+    if spec == wanted:
+        return text
+    if len(spec) == 2:
+        return f"{text}.T"
+    perm = [spec.index(c) for c in wanted]
+    return f"{text}.transpose({', '.join(map(str, perm))})"
+
+
+def _in_order(text: str, spec: str, out: str) -> str:
+    """An operand with its axes in the order in which they stand in the output."""
+    return _moved(text, spec, "".join(c for c in out if c in spec))
+
+
+def _rows_first(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | None:
+    """Many rows times a vector or a matrix: ``(x @ w).T``, ``x.transpose(1, 0, 2) @ W``."""
+    if len(inner) != 1 or len(sb) > 2:
+        return None
+    rows = "".join(c for c in so if c in sa)
+    columns = "".join(c for c in so if c in sb)
+    if so != rows + columns:
+        return None
+    if not columns and len(rows) == 2 and sa == rows[::-1] + inner:
+        return f"({a} @ {b}).T"
+    first = _moved(a, sa, rows + inner)
+    second = b if sb == inner + columns else f"{b}.T"
+    return f"{first} @ {second}"
 
 
 def _batched(
@@ -190,12 +218,6 @@ def _batched(
     rows = "".join(c for c in so if c in sa and c not in batch)
     columns = "".join(c for c in so if c in sb and c not in batch)
     holes: dict[str, Hole] = {}
-
-    def moved(text: str, spec: str, wanted: str) -> str:
-        if spec == wanted:
-            return text
-        perm = [spec.index(c) for c in wanted]
-        return f"{text}.transpose({', '.join(map(str, perm))})"
 
     def shaped(text: str, *groups: str) -> str:
         """Every group of letters as one axis."""
@@ -211,14 +233,14 @@ def _batched(
                 parts.append(f"{{{name}}}")
         return f"{text}.reshape({', '.join(parts)})"
 
-    a = shaped(moved("{a}", sa, batch + rows + inner), *batch, rows, inner)
-    b = shaped(moved("{b}", sb, batch + inner + columns), *batch, inner, columns)
+    a = shaped(_moved("{a}", sa, batch + rows + inner), *batch, rows, inner)
+    b = shaped(_moved("{b}", sb, batch + inner + columns), *batch, inner, columns)
     text = f"{a} @ {b}"
     if len(rows) != 1 or len(columns) != 1:
         text = _shaped_back(f"({text})", batch + rows + columns, sizes, holes)
     if so != batch + rows + columns:
         whole = text if text.startswith("(") else f"({text})"
-        text = moved(whole, batch + rows + columns, so)
+        text = _moved(whole, batch + rows + columns, so)
     return text, holes
 
 
@@ -318,6 +340,12 @@ REGISTRY.add(
                 _case("ijk,ijk->i", (2, 3, 2), (2, 3, 2)),
                 _case("ijkl,ikl->ji", (2, 3, 2, 4), (2, 2, 4)),
                 _case("tni,tnmj->tmij", (2, 3, 2), (2, 3, 2, 4)),
+                _case("ijk,kl->jil", (2, 3, 4), (4, 2)),
+                _case("ijk,lk->jil", (2, 3, 4), (2, 4)),
+                _case("ijk,k->ji", (2, 3, 4), (4,)),
+                _case("ij,k->jik", (2, 3), (4,)),
+                _case("ij,jkl->lki", (2, 3), (3, 2, 4)),
+                _case("kij,k->ji", (4, 2, 3), (4,)),
             ),
         ),
     )
