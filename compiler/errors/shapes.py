@@ -839,8 +839,11 @@ def einsum_size(span: Span, name: str, first: Dim, second: Dim) -> Diagnostic:
     )
 
 
-def not_yet(span: Span, thing: str) -> Diagnostic:
-    """What the language has and this version of the compiler does not."""
+def fill_draws_int(span: Span, law: str) -> Diagnostic:
+    """A param or state is real, and cannot be filled with whole numbers."""
     return Diagnostic(
-        "not-yet", span, f"{thing} is not implemented in this version of gradc"
+        "fill-draws-int",
+        span,
+        f"`{law}` draws an int; a param or state is real",
+        notes=(("help", "whole numbers are drawn by `random k: int[N] = …`"),),
     )

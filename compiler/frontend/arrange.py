@@ -401,17 +401,13 @@ def _einsum(lo: Lowering, a: Args) -> Value:
             raise Mistake(
                 prose.pattern_rank(given.span, text, given.text(), value.shape)
             )
-        if len(set(names)) != len(names):
-            raise Mistake(
-                prose.not_yet(span, "a repeated axis in one operand of einsum")
-            )
         for name, d in zip(names, plain(value.shape), strict=True):
             if name in sizes and sizes[name] != d:
                 raise Mistake(prose.einsum_size(given.span, name, sizes[name], d))
             if name in sizes:
                 lo.same(sizes[name], d, a.span)
             sizes.setdefault(name, d)
-        nodes.append((as_kind(lo, value, "real"), names))
+        nodes.append(_diagonal(lo, as_kind(lo, value, "real"), names))
     for name in result:
         if name not in sizes:
             raise Mistake(prose.bad_pattern(span, text, f"`{name}` is not on its left"))
@@ -441,6 +437,21 @@ def _einsum(lo: Lowering, a: Args) -> Value:
         perm = tuple(names.index(n) for n in result)
         node = lo.graph.apply("transpose", node, perm=perm)
     return value_of(node, tuple(sizes[n] for n in result))
+
+
+def _diagonal(lo: Lowering, node: Node, names: list[str]) -> tuple[Node, list[str]]:
+    """A name that stands twice in one operand runs along the diagonal of its axes."""
+    while len(set(names)) != len(names):
+        name = next(n for n in names if names.count(n) > 1)
+        i = names.index(name)
+        j = names.index(name, i + 1)
+        rest = [k for k in range(len(names)) if k not in (i, j)]
+        node = lo.graph.apply("transpose", node, perm=(*rest, i, j))
+        places = node.shape[:-1]
+        index = lo.graph.apply("iota", shape=places, axis=len(rest), kind="int")
+        node = lo.graph.apply("pick", node, index)
+        names = [*(names[k] for k in rest), name]
+    return node, names
 
 
 def _summed(

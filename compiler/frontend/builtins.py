@@ -24,6 +24,7 @@ from . import patterns
 from .calls import Passed
 from .context import Lowering
 from .operators import Given, as_kind, common_shape, elementwise, fit, number_kind
+from .signatures import ONE_ARGUMENT
 from .sizes import as_size, known
 from .values import (
     Items,
@@ -176,6 +177,8 @@ class Args:
 # ---------------------------------------------------------------------- elementwise
 def _unary(lo: Lowering, a: Args) -> Value:
     node, shape = a.real("x")
+    if a.name == "trigamma":
+        return value_of(lo.graph.apply("polygamma", node, order=1), shape)
     return value_of(lo.graph.apply(a.name, node), shape)
 
 
@@ -526,9 +529,7 @@ def tensor_of(lo: Lowering, items: Items, span: Span) -> Value:
 Function = Callable[[Lowering, Args], Thing]
 
 FUNCTIONS: dict[str, Function] = {
-    **dict.fromkeys(
-        ("exp expm1 log log1p sqrt sin cos tanh sigmoid softplus erf").split(), _unary
-    ),
+    **dict.fromkeys(ONE_ARGUMENT.split(), _unary),
     **dict.fromkeys(("abs", "sign", "floor"), _keeps_int),
     **dict.fromkeys(("sum", "mean", "prod", "any", "all"), _reduction),
     "max": _extremum,

@@ -29,6 +29,7 @@ from . import (
     derivatives,
     facts,
     indexing,
+    matrices,
     operators,
     windows,
 )
@@ -57,6 +58,7 @@ PRIMITIVE_RULES = {
     **builtins.FUNCTIONS,
     **arrange.FUNCTIONS,
     **windows.FUNCTIONS,
+    **matrices.FUNCTIONS,
 }
 
 
@@ -262,10 +264,7 @@ def _primitive(
         return _params(lo, args)
     if primitive.name == "grad":
         return derivatives.grad(lo, args, [a.value for a in written])
-    rule = PRIMITIVE_RULES.get(primitive.name)
-    if rule is None:
-        raise Mistake(shapes_prose.not_yet(name.span, f"`{primitive.name}`"))
-    return rule(lo, args)
+    return PRIMITIVE_RULES[primitive.name](lo, args)
 
 
 def _fill(args: Args, primitive: Primitive, span: Span) -> Fill:

@@ -95,7 +95,7 @@ def _draw(lo: Lowering, fill: Fill, path: str, shape: Shape) -> Node:
             hit = g.apply("lt", noise("uniform"), args[0])
             return g.apply("cast", hit, kind="real")
         case _:
-            raise Mistake(shapes_prose.not_yet(fill.span, f"{fill.law}()"))
+            raise Mistake(shapes_prose.fill_draws_int(fill.span, fill.law))
 
 
 def _shifted(lo: Lowering, node: Node, scale: Value, shift: Value) -> Node:

@@ -80,9 +80,13 @@ def _k(name: str, default: str | None = "") -> Parameter:
 
 _X = _p("x")
 _PATTERN = _p("pattern", "")
-_ELEMENTWISE = (
-    "exp expm1 log log1p sqrt sin cos tanh sigmoid softplus erf abs sign floor"
+ONE_ARGUMENT = (
+    "exp expm1 log log1p sqrt sin cos tan arcsin arccos arctan sinh cosh tanh sigmoid "
+    "softplus erf normal_cdf lgamma digamma trigamma"
 )
+"""The functions of a real number: each is an op of its name (trigamma, of polygamma)."""
+
+_KEEP_INT = "abs sign floor"
 _REDUCTIONS = "sum mean prod any all"  # without an axis: of everything
 
 
@@ -92,7 +96,7 @@ def _table() -> dict[str, Primitive]:
     def add(group: str, name: str, *parameters: Parameter) -> None:
         table[name] = Primitive(name, parameters, group)
 
-    for name in _ELEMENTWISE.split():
+    for name in (*ONE_ARGUMENT.split(), *_KEEP_INT.split()):
         add("elementwise", name, _X)
     add("elementwise", "where", _p("condition"), _p("a"), _p("b"))
     for name in ("max", "min"):
@@ -120,6 +124,9 @@ def _table() -> dict[str, Primitive]:
     )
     many = Parameter("x", None, "many")
     add("contraction", "einsum", _p("pattern"), many)
+    add("matrices", "solve", _p("A"), _p("b"))
+    add("matrices", "cholesky", _p("A"))
+    add("matrices", "logdet", _p("A"))
     add("layout", "rearrange", _X, _p("pattern"), Parameter("sizes", "", "sizes"))
     add("layout", "reshape", _X, _p("shape"))
     add("layout", "concat", many, _k("axis", "-1"))

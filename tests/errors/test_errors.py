@@ -35,6 +35,7 @@ THEMES = (
     "program",
     "derivatives",
     "windows",
+    "matrices",
     "loops",
 )
 
