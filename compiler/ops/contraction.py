@@ -24,6 +24,8 @@ from .classes import Hole, InferError, Text
 from .samples import REAL, Case, Samples
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+MOST_ROWS = 2
+"""Axes of rows up to which `@` is as fast as one product: it goes over them in a loop."""
 Args = tuple[Node, ...]
 
 
@@ -119,7 +121,7 @@ def _matmul(
     right = "".join(c for c in so if c in sb and c not in sa)
     if so != batch + left + right or len(right) > 1:
         return None
-    if len(left) > 1 and batch:
+    if len(left) > 1 and (batch or len(left) > MOST_ROWS):
         return None
     if batch and not (left and right):
         return None
@@ -170,6 +172,8 @@ def template(node: Node) -> Text:
             if rest == so:
                 p = [first.index(c) for c in inner]
                 q = [second.index(c) for c in inner]
+                if len(inner) == 1 and first[-1] == inner == second[0]:
+                    return f"np.tensordot({x}, {y}, axes=1)"
                 return f"np.tensordot({x}, {y}, axes=({p}, {q}))"
     for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
         text = None if batch else _rows_first(first, second, so, x, y, inner)
@@ -280,6 +284,9 @@ def _math(node: Node) -> str:
         return "<{a}, {b}>"
     if not inner:
         return "{a} * {b}"
+    ahead = [sorted(s[: len(inner)]) == sorted(inner) for s in (sa, sb)]
+    if len(sa) > len(inner) and all(ahead):
+        return "{a}' {b}"
     return "{a} {b}"
 
 
