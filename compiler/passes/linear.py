@@ -497,7 +497,7 @@ def _dim(value: Dim | int) -> Dim:
 @rule("add", "sub", "mul", "div", "exp", "log", "sqrt", "tanh", "sigmoid", safety="=")
 def repeated_work(rw: Rewriter, n: Node) -> Node | None:
     """`op(broadcast(a), broadcast(b))` -> `broadcast(op(a, b))`: compute it once."""
-    if not n.args or n.shape == () or n.kind != "real":
+    if n.args[0].op.name != "broadcast" or n.kind != "real":
         return None
     if not all(a.is_a("broadcast") and rw.unbound(a) for a in n.args):
         return None

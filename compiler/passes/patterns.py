@@ -63,9 +63,7 @@ class Rewriter:
                 self.rules.setdefault(op, []).append(r.apply)
         self.bound: set[Node] = set()  # new nodes that a binding stands for
         self.shared: set[Node] = set()  # new nodes that two values read: fences
-        self.repeated: set[Node] = (
-            set()
-        )  # new nodes that two read, but cheap: no fences
+        self.repeated: set[Node] = set()  # what two read, but is cheap: no fences
         self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
         self.primals: set[Node] = set()  # the new values that have an adjoint
         self.final = False  # is the node at hand a result that nothing else reads?
@@ -121,6 +119,12 @@ class Rewriter:
                 self._normal.add(n)
         return n
 
+    def _cheap(self, n: Node) -> bool:
+        """Is it taken again where it is read twice?"""
+        if n.op.view or n.op.name == "neg":
+            return True
+        return n.shape == () and (self.static(n) or _light(n))
+
     # ------------------------------------------------------------------- the walk
     def inside(self) -> Rewriter:
         """The same rules, for the body of a loop."""
@@ -154,12 +158,13 @@ class Rewriter:
             for n in order:
                 graph.origin = n.origin
                 self.final = n in finals
-                args = tuple([new[a] for a in n.args])
+                args = tuple([new[a] for a in n.args]) if n.args else ()
                 if bodies.concerns(n):
                     made = bodies.map(self, n, args)
                 else:
                     made = n if args == n.args else rebuild(graph, n, args)
-                    made = self.simplify(made)
+                    if made.op.name in self.rules:
+                        made = self.simplify(made)
                 new[n] = made
                 if n in adjoints:
                     self.adjoint_of[made] = adjoints[n]
@@ -167,13 +172,10 @@ class Rewriter:
                     self.primals.add(made)
                 if n in bound:
                     self.bound.add(made)
-                cheap = (
-                    made.op.view
-                    or made.op.name == "neg"
-                    or (made.shape == () and (self.static(made) or _light(made)))
-                )
+                if made.shape == ():
+                    self.static(made)  # bottom-up: no deep recursion later
                 if uses[n] > 1:
-                    (self.repeated if cheap else self.shared).add(made)
+                    (self.repeated if self._cheap(made) else self.shared).add(made)
         finally:
             graph.origin, graph.deriving = saved
         return new
