@@ -95,7 +95,10 @@ def _amount(poly: Poly, row: str, scale: float) -> str:
 def count(plan: Plan) -> Cost:
     """The elements that each function of the plan computes."""
     known: dict[Node, Poly] = {}
-    return Cost({k: elements(plan, f, known) for k, f in plan.functions.items()})
+    functions = plan.functions
+    if "backward" in functions:  # the two whose ratio is of interest
+        functions = {k: functions[k] for k in ("forward", "backward")}
+    return Cost({k: elements(plan, f, known) for k, f in functions.items()})
 
 
 def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> Poly:

@@ -76,7 +76,12 @@ class _Module:
                 for other in writers.values():
                     if other.f.name != "backward":
                         writer.known |= other.written
-            bodies[key] = writer.run()
+            forward = plan.functions.get("forward")
+            if key == "evaluate" and forward and f.blocks is forward.blocks:
+                writer.out.symbols_used = writers["forward"].out.symbols_used
+                bodies[key] = bodies["forward"]
+            else:
+                bodies[key] = writer.run()
         comments = Commentary(plan, self.names, bodies)
         self.flat = self.names.flat()
         table = self.flat
