@@ -220,6 +220,19 @@ def test_norms() -> None:
     assert np.allclose(value(text, x=Z, **p), exact, rtol=1e-13)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_groupnorm(groups: int) -> None:
+    """As PyTorch has it, channels first: (n, groups, everything else)."""
+    text = f"input x: [N, H, W, 6]\noutput y = groupnorm(x, {groups})"
+    p = parameters(text)
+    x = rng.normal(size=(2, 3, 5, 6))
+    z = x.transpose(0, 3, 1, 2).reshape(2, groups, -1)
+    z = (z - z.mean(-1, keepdims=True)) / np.sqrt(z.var(-1, keepdims=True) + 1e-5)
+    z = z.reshape(2, 6, 3, 5).transpose(0, 2, 3, 1)
+    exact = p["y__groupnorm__gain"] * z + p["y__groupnorm__bias"]
+    assert np.allclose(value(text, x=x, **p), exact, rtol=1e-12)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention(causal: bool) -> None:
     text = (
