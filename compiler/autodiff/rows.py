@@ -108,6 +108,8 @@ class _Proof:
             self.rules[name] = self.within_rows
         for name in ("argmax", "argsort", "cumsum"):
             self.rules[name] = self.within_rows
+        for name in ("solve", "inv", "logdet", "cholesky", "half_lower"):
+            self.rules[name] = self.matrices
 
     def of(self, node: Node) -> Structure:
         if node is self.source:
@@ -250,6 +252,23 @@ class _Proof:
         if along and node.op.name != "max":
             return Structure("free", power=None)
         return s if linear or s.power == 0 else Structure("free", power=None)
+
+    def matrices(self, node: Node) -> Structure:
+        """Matrix by matrix: rows along a leading axis, or as columns of a right side."""
+        states = self.states(node)
+        rank = len(node.args[0].shape)
+        plain = all(s.power == 0 for s in states)
+        if any(s.state == "sum" for s in states):
+            return self.mix(node, *states)
+        axes = {s.axis for s in states if s.state == "rows"}
+        if not axes:
+            along = self.source is None and self.mentions(node.args[0].shape[-2:])
+            return Structure("free", power=0 if plain and not along else None)
+        axis = axes.pop()
+        columns = axis == rank - 1 and states[0].state == "free" and len(states) == 2
+        if axes or (axis >= rank - 2 and not columns):
+            return self.mix(node)
+        return Structure("rows", axis, 0 if plain else None)
 
     # --------------------------------------------------------------------- layout
     def broadcast(self, node: Node) -> Structure:

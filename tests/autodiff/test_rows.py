@@ -48,6 +48,20 @@ class Net:
     def size(self, dim: Dim) -> Node:
         return self.graph.size(dim)
 
+    def squares(self) -> Node:
+        """A regular, symmetric matrix for each row."""
+        three = self.a("iota", shape=(Dim.of(3),), axis=0, kind="int")
+        eye = d.one_hot(three, Dim.of(3))
+        outer = self.a("einsum2", self.x, self.x, spec="ni,nj->nij")
+        return outer + self.graph.broadcast(eye, outer.shape)
+
+    def solved(self) -> Node:
+        """As many right sides of one system as there are rows, in columns."""
+        wide = self.a("einsum2", self.v, self.v, spec="i,j->ij")
+        three = self.a("iota", shape=(Dim.of(3),), axis=0, kind="int")
+        matrix = wide + d.one_hot(three, Dim.of(3))
+        return self.a("solve", matrix, d.swap(self.x))
+
 
 Build = Callable[[Net], Node]
 SCALARS: dict[str, tuple[Build, str | None]] = {
@@ -111,6 +125,21 @@ SCALARS: dict[str, tuple[Build, str | None]] = {
     "joined": (
         lambda n: d.mean(d.concat([n.x, n.z], 1)),
         "mean",
+    ),
+    "systems": (
+        lambda n: d.mean(d.total(n.a("solve", n.squares(), d.expand(n.x, 2)), (1, 2))),
+        "mean",
+    ),
+    "columns of a system": (lambda n: d.total(n.solved() * n.solved()), "sum"),
+    "factors": (lambda n: d.total(n.a("cholesky", n.squares())), "sum"),
+    "determinants": (lambda n: d.mean(n.a("logdet", n.squares())), "mean"),
+    "one matrix of all rows": (
+        lambda n: n.a(
+            "logdet",
+            n.a("einsum2", n.x, n.x, spec="ni,nj->ij")
+            + d.squeeze(d.cut(n.squares(), 0, 0, 1), (0,)),
+        ),
+        None,
     ),
 }
 

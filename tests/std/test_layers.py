@@ -23,6 +23,7 @@ CALLS = {
     "causal_attention": "x |> attention(2, causal = true)",
     "layernorm": "layernorm(x)",
     "batchnorm": "batchnorm(x)",
+    "groupnorm": "groupnorm(x, 3)",
 }
 
 

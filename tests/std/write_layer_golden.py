@@ -110,6 +110,20 @@ def cases() -> dict[str, Case]:
         batch(x),
         seen_mean=batch.running_mean,
     )
+    group = torch.nn.GroupNorm(3, 6)
+    x = torch.randn(2, 4, 3, 6, requires_grad=True)
+    with torch.no_grad():
+        group.weight.normal_()
+        group.bias.normal_()
+    finish(
+        "groupnorm",
+        x,
+        {
+            "y.groupnorm.gain": (group.weight, False),
+            "y.groupnorm.bias": (group.bias, False),
+        },
+        group(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1),
+    )
     return found
 
 
