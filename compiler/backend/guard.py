@@ -48,7 +48,9 @@ NP_FUNCTIONS = frozenset("""
     lib.stride_tricks.sliding_window_view
     """.split())
 
-NP_CONSTANTS = frozenset({"e", "euler_gamma", "inf", "nan", "newaxis", "pi"})
+NP_CONSTANTS = frozenset(
+    {"bool_", "e", "euler_gamma", "inf", "intp", "nan", "newaxis", "pi"}
+)
 
 # Of arrays, of the generator that `init` and `draw` receive, and `append` of a list.
 METHODS = frozenset("""

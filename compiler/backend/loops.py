@@ -17,6 +17,8 @@ changed in place that outlives it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir.dims import Shape
 from ..ir.node import Node
 from .bodies import Body, sequence_core
@@ -74,6 +76,14 @@ class _Step(Expressions):
             return Value(name(loop.index), (), WEAK)
         v = outer.value(core)
         return Value(item(v.expr, loop.index), core.shape[1:], v.dtype)
+
+    def _dtypes(
+        self, n: Node, args: list[Value], called: bool
+    ) -> tuple[list[Value], str]:
+        weak = n.op.name in ("add", "sub", "mul", "neg")
+        if weak and n.kind == "int" and all(v.dtype == WEAK for v in args):
+            return args, WEAK  # of the number of the step, which is Python's
+        return super()._dtypes(n, args, called)
 
     def chosen(self, n: Node, drop: bool = False) -> tuple[str, dict[str, object]]:
         if n.op.name == "not" and not n.shape:  # of a Python bool, `~` is a number
@@ -135,8 +145,8 @@ class _Loop(Writer):
         if self.body.loop.attrs["reverse"]:
             counted = f"reversed({counted})"
         head = Statement(f"for {self.index} in {counted}:", self.index, update=True)
-        for s in inside:
-            s.text = STEP + s.text
+        inside = [replace(s, text=STEP + s.text) for s in inside]
+        self.outer.out.symbols_used |= self.out.symbols_used
         if not inside:
             return [*before, *self._finish()]
         return [*before, head, *inside, *self._finish()]
@@ -254,7 +264,7 @@ class _Loop(Writer):
         (before,), (after,) = entering, leaving
         loop = self.body.loop
         shape = (loop.attrs["steps"] + 1, *before.shape[1:])
-        wish = f"{self.variables[k].split('⟦')[0]}_at"
+        wish = f"{self.variables[k].split('⟦')[0]}_all"
         array = self.local.get(before)
         if array is None:
             array = self.names.take(wish, loop.origin.copy)
@@ -369,4 +379,3 @@ class _Loop(Writer):
                 if target != variable:
                     out.append(self._given(target, variable, p.shape))
         return out
-

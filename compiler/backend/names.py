@@ -42,6 +42,7 @@ RESERVED = (
     OWN | frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"match", "case"}
 )
 
+AFFINE = 4  # terms of a sum that is still called after its product of matrices
 MARK = re.compile(r"⟦([^⟧]*)⟧")
 MARKED = re.compile(r"(\w+)⟦([^⟧]*)⟧")
 
@@ -106,7 +107,9 @@ class Names:
         self.numbers: dict[tuple[str, tuple[int, ...]], int] = {}  # the last one given
         self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
         self.indices: dict[tuple[str, int, tuple[int, ...]], str] = {}  # of loops
-        self.inside: dict[Node, dict[Node, str]] = {}  # loop -> names of a step's values
+        self.inside: dict[Node, dict[Node, str]] = (
+            {}
+        )  # loop -> names of a step's values
         self.carries: dict[tuple[Node, int], str] = {}  # of a loop
         self.last: dict[str, tuple[int, ...]] = {}  # a carried name's last version
         self.hints = plan.program.graph.hints
@@ -371,14 +374,30 @@ class Names:
             return ""
         return "scaled_" + base_of(self.of[n])
 
+    def _of_loop(self, n: Node) -> str:
+        """`h_before`, `h_after` for a carry at every step, `z_at` for another value."""
+        loop, value = n.args[0], n.attrs["value"]
+        _, carries = n.graph.loops.get(loop, ("", ()))
+        for k, after in enumerate(loop.attrs["body"][: len(carries)]):
+            if after is value:
+                return f"{carries[k]}_after"
+        if value.op.name == "formal" and value.attrs["role"] == "carry":
+            k = value.attrs["index"]
+            return f"{carries[k]}_before" if k < len(carries) else "before"
+        base, _ = self.proposed(value)
+        return f"{base}_at"
+
     def _result(self, n: Node) -> str:
+        if n.op.name == "each":
+            return self._of_loop(n)
         scaled = self._scaled(n)
         if scaled:
             return scaled
         if n.op.name in ("add", "sub"):
             m = n  # an affine map stays z
-            while m.op.name in ("add", "sub"):
-                m = m.args[0]
+            for _ in range(AFFINE):
+                if m.op.name in ("add", "sub"):
+                    m = m.args[0]
             if m.op.name == "einsum2" and m not in self.of:
                 return m.op.result or "z"
         result = n.op.result or n.op.name
@@ -406,6 +425,10 @@ class Names:
         wish = self.plan.program.graph.loops.get(loop, ("t", ()))[0]
         copy = loop.origin.copy
         known = self.indices.get((wish, depth, copy))
+        repeats = any(e.copy for e in self.plan.program.equations)
+        if known is None and wish == "i" and not repeats and "i" not in self.bases:
+            self.bases["i"] = {()}
+            self.indices[wish, depth, copy] = known = "i"
         if known is None:
             known = self.indices[wish, depth, copy] = self.take(wish, copy)
         return known

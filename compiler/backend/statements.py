@@ -278,7 +278,8 @@ class Writer:
         if not self.views.is_view(n) and "broadcast_to(" not in text:
             self.owned.add(n)
         statement = Statement(text, target, comment, n)
-        if reads is not None and n not in self.split:
+        alike = ".dtype" in text  # of an array that another function may lack
+        if reads is not None and n not in self.split and not alike:
             fresh = n in self.owned
             self.written[n] = Written(reads, statement, value.dtype, fresh, used)
         into.append(statement)
