@@ -212,6 +212,17 @@ def put_on_base(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+@rule("put", safety="=")
+def placed_scalar(rw: Rewriter, n: Node) -> Node | None:
+    """`put(i, s)` of one number s -> `one_hot(i) * s`, where it is a value with a name."""
+    index, g = n.args
+    s = scalar_under(rw, g)
+    if not rw.named or s is None or not rw.static(s):
+        return None
+    target = rw.make("one_hot", index, size=n.attrs["size"])
+    return rw.make("mul", target, rw.graph.broadcast(s, target.shape))
+
+
 def _fills(rw: Rewriter, n: Node) -> bool:
     return n.is_a("one_hot", *ON_BUFFER) and rw.free(n)
 
@@ -380,6 +391,7 @@ RULES: tuple[Rule, ...] = (
     mean_of_truth,
     log_total,
     put_on_base,
+    placed_scalar,
     mask_as_factor,
     of_minus,
     small_power,

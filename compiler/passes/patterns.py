@@ -67,6 +67,7 @@ class Rewriter:
         self.adjoint_of: dict[Node, tuple[Node, ...]] = {}  # new adjoint -> its primals
         self.primals: set[Node] = set()  # the new values that have an adjoint
         self.final = False  # is the node at hand a result that nothing else reads?
+        self.named = False  # has the node at hand a name?
         self._static: dict[Node, bool] = {}
         self._normal: set[Node] = set()
         self._fuel = 0
@@ -157,7 +158,7 @@ class Rewriter:
         try:
             for n in order:
                 graph.origin = n.origin
-                self.final = n in finals
+                self.final, self.named = n in finals, n in bound
                 args = tuple([new[a] for a in n.args]) if n.args else ()
                 if bodies.concerns(n):
                     made = bodies.map(self, n, args)

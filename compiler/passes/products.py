@@ -123,6 +123,20 @@ class Monomial:
                     self.up.remove(q)
                     break
 
+    def _over_one_divisor(self, rw: Rewriter) -> Node | None:
+        """`2 * d_loss * x / k` for 2, d_loss and `x / k`: nothing can overflow by that."""
+        dynamic = [n for n in self.up if not rw.static(n)]
+        if len(dynamic) != 1 or self.down or self.under != 1 or not self._more_than_one:
+            return None
+        q = dynamic[0]
+        if not (q.is_a("div") and rw.free(q)):
+            return None
+        rest = [n for n in self.up if n is not q]
+        product = Monomial(False, self.over, 1, rest).times(rw, q.args[0]).reduced()
+        if product.negative or product.down or product.under != 1:
+            return None
+        return rw.graph.apply("div", product.numerator(rw), q.args[1])
+
     @property
     def _more_than_one(self) -> bool:
         return len(self.up) > 1 or bool(self.down) or (self.over, self.under) != (1, 1)
@@ -152,6 +166,9 @@ class Monomial:
                 for divisor in over:
                     out = rw.graph.apply("div", rw.settled(out), divisor)
                 return out
+        whole = self._over_one_divisor(rw)
+        if whole is not None:
+            return whole
         below = self.denominator(rw)
         above = self.numerator(rw)
         if below is None:

@@ -184,6 +184,19 @@ def test_quadratic_cost_reads_as_by_hand() -> None:
     assert joint.gradients["W"] is d_a * a * (1 - a)
 
 
+def test_a_named_put_is_a_one_hot() -> None:
+    """The labels' part of an adjoint that other equations go on adding to."""
+    b = Builder()
+    g = b.graph
+    digit, W = b.input("digit", N, kind="int"), b.param("W", N, 3)
+    z = b.bind("z", g.apply("sin", W))
+    b.loss("picked", -derived.mean(derived.pick(z, digit)))
+    b.loss("square", derived.total(z * z))
+    live = topological(roots_of(run_passes(b.joint(), 1)))
+    assert not any(n.is_a("put") for n in live)
+    assert any(n.is_a("one_hot", "put_on") for n in live)
+
+
 def test_mean_is_one_value() -> None:
     b = Builder()
     w = b.param("w", N)

@@ -369,6 +369,7 @@ CASES: dict[str, list[Build]] = {
         ),
         lambda g: apply("exp", g("k", 6)) + unslice(g, "p", 1, 3),
     ],
+    "placed_scalar": [],  # likewise
     "mask_as_factor": [],  # needs adjoints: test_passes.py
     "of_minus": [
         lambda g: apply("sigmoid", -x(g)),
@@ -399,6 +400,7 @@ def test_every_rule_has_a_case() -> None:
     assert set(CASES) == set(RULES)
     bare = {name for name, cases in CASES.items() if not cases}
     assert bare == {
+        "placed_scalar",
         "where_same",
         "layout_of_layout",
         "slice_of_unslice",
