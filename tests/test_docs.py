@@ -16,14 +16,20 @@ FENCE = re.compile(
 )
 
 
-def blocks() -> list[tuple[str, str, str | None]]:
-    found = []
+Block = tuple[str, str, str | None]  # file:line, the program, the error that it shows
+
+
+def blocks() -> list[Block]:
+    found: list[Block] = []
     for path in sorted(ROOT.rglob("*.md")):
         if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
             continue
-        for match in FENCE.finditer(path.read_text(encoding="utf-8")):
-            name = f"{path.relative_to(ROOT)}:{path.read_text()[: match.start()].count(chr(10)) + 1}"
-            found.append((name, match["text"], match["id"]))
+        text = path.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(
+                (f"{path.relative_to(ROOT)}:{line}", match["text"], match["id"])
+            )
     return found
 
 

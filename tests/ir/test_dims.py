@@ -36,7 +36,7 @@ def test_a_size_prints_as_it_was_written(dim: Dim, text: str) -> None:
 def test_equality_is_that_of_normal_forms() -> None:
     assert (N + 1) * (N + 1) == N * N + 2 * N + 1
     assert Dim.symbol("n") != N
-    assert HIDDEN == Dim.of(64)
+    assert Dim.of(64) == HIDDEN
     assert hash(HIDDEN) == hash(Dim.of(64))
     assert HIDDEN.described() == "hidden=64"
     assert (4 * HIDDEN).described() == "4 * hidden=256"
