@@ -77,20 +77,20 @@ def run_passes(joint: Joint, level: int = 1) -> Joint:
     passes = [p for p in PASSES if p.level <= level]
     for _ in range(WALKS):
         state.fences.clear()
-        for p in passes:
-            run_pass(state, p)
-        if not state.freed():
+        walks = [rw for p in passes if (rw := run_pass(state, p)) is not None]
+        if not (walks and state.fences_moved(walks[-1])):
             break
     image = {n: state.image(m) for n, m in joint.image.items()} or state.table
     return replace(state.joint, before=joint.before or joint, image=image)
 
 
-def run_pass(state: State, p: Pass) -> None:
-    """One pass, walked until nothing is left to do."""
+def run_pass(state: State, p: Pass) -> Rewriter | None:
+    """One pass, walked until nothing is left to do: its last walk, if there was any."""
+    rw = None
     before = set(state.fences)
     for _ in range(WALKS):
         if not p.concerns(state.order):
-            return
+            break
         rw = Rewriter(state.graph, p.rules)
         table = rw.walk(state.order, state.uses, state.bound, state.adjoints)
         changed = state.move(table)
@@ -98,9 +98,10 @@ def run_pass(state: State, p: Pass) -> None:
         state.fences = rw.shared | rw.bound
         if not changed:
             break
-        if not state.freed() and all(rw.has_seen(n) for n in state.order):
+        if not state.fences_moved(rw) and all(rw.has_seen(n) for n in state.order):
             break
     state.fences |= before
+    return rw
 
 
 def tidy(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..ir.graph import Graph, ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
-from .patterns import count_uses
+from .patterns import Rewriter, count_uses
 
 
 def roots_of(joint: Joint) -> list[Node]:
@@ -77,10 +77,14 @@ class State:
         self._look(live)
         return True
 
-    def freed(self) -> bool:
-        """Has a value that was a fence lost its name or its second reader?"""
+    def fences_moved(self, rw: Rewriter) -> bool:
+        """Has a fence lost its name or its second reader, or a value gained one?"""
         return any(
-            n in self.fences and n not in self.bound and self.uses[n] < 2
+            (
+                (n in self.fences and n not in self.bound)
+                if self.uses[n] < 2
+                else not (n in self.fences or n.op.family == "leaf" or rw.cheap(n))
+            )
             for n in self.order
         )
 

@@ -120,7 +120,7 @@ class Rewriter:
                 self._normal.add(n)
         return n
 
-    def _cheap(self, n: Node) -> bool:
+    def cheap(self, n: Node) -> bool:
         """Is it taken again where it is read twice?"""
         if n.op.view or n.op.name == "neg":
             return True
@@ -176,7 +176,7 @@ class Rewriter:
                 if made.shape == ():
                     self.static(made)  # bottom-up: no deep recursion later
                 if uses[n] > 1:
-                    (self.repeated if self._cheap(made) else self.shared).add(made)
+                    (self.repeated if self.cheap(made) else self.shared).add(made)
         finally:
             graph.origin, graph.deriving = saved
         return new
