@@ -130,6 +130,7 @@ class _Roller:
         self.params: dict[str, Source] = {
             names.of[n]: source for n, source in sources(plan.program).items()
         }
+        self.rank = {v: i for i, v in enumerate(self.params)}
         self.saved = [names.of[n] for n in plan.saved]
         self.values = set(names.of.values())
 
@@ -522,8 +523,6 @@ class _Roller:
         given = rolled.saved if name == "backward" else function.leaves
         for n in given:
             value = self.names.of[n]
-            if value in env.values():
-                continue
             if value in self.params and name != "backward" and "⟦" in value:
                 continue  # flat copies are unpacked below, where they are read
             give(value)
@@ -640,8 +639,7 @@ class _Roller:
             for base, at in _marked(unit)
             if at == unit.copy and mark(base, at) in self.params
         }
-        rank = {v: i for i, v in enumerate(self.params)}
-        return sorted(found, key=lambda v: rank[v])
+        return sorted(found, key=lambda v: self.rank[v])
 
     def _flat_params(self, name: str, rolled: Rolled) -> list[str]:
         """Copies' parameters that blocks outside of loops read."""
