@@ -230,6 +230,8 @@ class _Loop(Writer):
         """`, x.dtype`: what an array of such values holds."""
         if kind != "real":
             return ", np.intp" if kind == "int" else ", np.bool_"
+        if self.complex:  # of `check`, where some values are complex and some real
+            return ", np.complex128"
         like = self.like()
         return f", {like}.dtype" if like else ""
 

@@ -178,12 +178,10 @@ class Emitted:
                 at = tuple(rng.integers(0, d) for d in np.shape(source))
                 if any(d == 0 for d in np.shape(source)):
                     continue
-                params = {k: v.astype(complex) for k, v in self.params.items()}
-                inputs = {
-                    k: v.astype(complex) if v.dtype == float else v
-                    for k, v in self.inputs.items()
-                }
-                (params if path in params else inputs)[path][at] += STEP * 1j
+                params, inputs = dict(self.params), dict(self.inputs)
+                table = params if path in params else inputs
+                table[path] = table[path].astype(complex)  # the others stay real
+                table[path][at] += STEP * 1j
                 stepped = self.stepped(path, params, inputs)
                 close(np.asarray(g)[at], np.imag(stepped) / STEP, 1e-10, f"{path}{at}")
 
