@@ -20,7 +20,8 @@ from ..ir.program import Joint
 from . import expand, fold, idioms, linear, pools, products, sums
 from .bodies import everything
 from .mapping import State
-from .patterns import Rewriter, Rule, count_uses
+from .patterns import Rewriter, Rule
+from .uses import count_uses
 
 ALGEBRA: tuple[Rule, ...] = (
     *fold.RULES,

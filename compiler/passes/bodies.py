@@ -10,14 +10,30 @@ nothing reads any more are dropped. The values are fences: each has a line of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..ir.graph import Graph, rebuild, topological
-from ..ir.node import Node
+from ..ir.node import Node, Number
+from .uses import count_uses
 
-if TYPE_CHECKING:
-    from .patterns import Rewriter
+
+class Walker(Protocol):
+    """What a loop asks of the walk that meets it (`patterns.Rewriter`)."""
+
+    graph: Graph
+
+    def make(self, op: str, *args: Node | Number, **attrs: Any) -> Node: ...
+
+    def inside(self) -> Walker: ...
+
+    def walk(
+        self,
+        order: Sequence[Node],
+        uses: Mapping[Node, int],
+        bound: Collection[Node] = (),
+    ) -> dict[Node, Node]: ...
+
 
 PROJECTIONS = ("last", "each", "total")
 ROLES = ("carry", "slice", "capture")
@@ -57,7 +73,7 @@ class Bodies:
         """Is it a loop, or a value that is read off one?"""
         return n.op.name == "loop" or n.op.name in PROJECTIONS
 
-    def map(self, rw: Rewriter, n: Node, args: tuple[Node, ...]) -> Node:
+    def map(self, rw: Walker, n: Node, args: tuple[Node, ...]) -> Node:
         """The node on its new arguments, with what it does at each step rewritten."""
         if n.op.name == "loop":
             return self._loop(rw, n, args)
@@ -72,14 +88,14 @@ class Bodies:
             return rw.make("reshape", whole, shape=value.shape)
         return rw.graph.intern(n.op.name, args, {"value": value})
 
-    def _loop(self, rw: Rewriter, loop: Node, args: tuple[Node, ...]) -> Node:
+    def _loop(self, rw: Walker, loop: Node, args: tuple[Node, ...]) -> Node:
         graph, body = rw.graph, loop.attrs["body"]
         read = self.projections.get(loop, ())
         values = [p.attrs["value"] for p in read if p.op.name != "last"]
         roots = list(dict.fromkeys([*body, *values]))
         order = topological(roots)
         inner = rw.inside()
-        table = inner.walk(order, _uses(order, roots), set(roots))
+        table = inner.walk(order, count_uses(order, roots), set(roots))
         for n in order:
             if n in graph.hints and table[n] is not n:
                 graph.hint(table[n], *graph.hints[n])
@@ -106,12 +122,6 @@ class Bodies:
             index, names = known
             graph.loops.setdefault(made, (index, tuple(names[k] for k in carries)))
         return made
-
-
-def _uses(order: list[Node], roots: list[Node]) -> Mapping[Node, int]:
-    from .patterns import count_uses
-
-    return count_uses(order, roots)
 
 
 def _live(lasts: list[int], values: list[Node], body: list[Node]) -> list[int]:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from ..ir.graph import Graph, ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
-from .patterns import Rewriter, count_uses
+from .patterns import Rewriter
+from .uses import count_uses
 
 
 def roots_of(joint: Joint) -> list[Node]:

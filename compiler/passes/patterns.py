@@ -27,6 +27,7 @@ from typing import Any, Literal
 from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
 from .bodies import Bodies
+from .uses import results_alone
 
 Safety = Literal["=", "~"]
 """`=` bitwise, NaN and infinity included (but for the sign of a zero); `~` rounding."""
@@ -194,34 +195,6 @@ class Rewriter:
     @property
     def exhausted(self) -> bool:
         return self._fuel <= 0
-
-
-def results_alone(order: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
-    """The results that nothing else reads."""
-    read = {a for n in order for a in n.args}
-    return {n for n in order if uses[n] == 1 and n not in read}
-
-
-def count_uses(order: Sequence[Node], roots: Iterable[Node]) -> dict[Node, int]:
-    """How many values read each node, counted through views and signs.
-
-    A root is read once more.
-    """
-    uses = dict.fromkeys(order, 0)
-    for r in roots:
-        uses[r] += 1
-    for n in reversed(order):
-        through = uses[n] if n.op.view or n.op.name == "neg" else 1
-        args = n.args
-        if len(args) == 2 and args[0] is not args[1]:
-            uses[args[0]] += through
-            uses[args[1]] += through
-        elif len(args) == 1:
-            uses[args[0]] += through
-        else:
-            for a in dict.fromkeys(args):
-                uses[a] += through
-    return uses
 
 
 # ---------------------------------------------------------------------- small matchers

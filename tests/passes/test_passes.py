@@ -26,7 +26,8 @@ from gradc.compiler.ir.program import (
 from gradc.compiler.ops import contraction, derived
 from gradc.compiler.passes import ALGEBRA, PASSES, run_pass, run_passes, tidy
 from gradc.compiler.passes.mapping import State, bound_in, roots_of
-from gradc.compiler.passes.patterns import Rewriter, Rule, count_uses
+from gradc.compiler.passes.patterns import Rewriter, Rule
+from gradc.compiler.passes.uses import count_uses
 
 Make = Callable[[int], "Builder"]
 SIZES = {"N": 4, "T": 3}

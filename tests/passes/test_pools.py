@@ -12,7 +12,8 @@ from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
 from gradc.compiler.passes import pools
-from gradc.compiler.passes.patterns import Rewriter, count_uses
+from gradc.compiler.passes.patterns import Rewriter
+from gradc.compiler.passes.uses import count_uses
 
 N, H = Dim.symbol("N"), Dim.symbol("H")
 SIZES = {"N": 2, "H": 6}

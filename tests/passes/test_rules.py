@@ -19,7 +19,8 @@ from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
 from gradc.compiler.ops import derived
 from gradc.compiler.passes import ALGEBRA, expand, idioms
-from gradc.compiler.passes.patterns import Rewriter, Rule, count_uses
+from gradc.compiler.passes.patterns import Rewriter, Rule
+from gradc.compiler.passes.uses import count_uses
 
 RULES = {r.name: r for r in (*ALGEBRA, *expand.RULES, *idioms.RULES)}
 SIZES = {"N": 4, "T": 3, "K": 5}
