@@ -249,6 +249,15 @@ class _Grower:
                 if np.min(np.abs(self.value(a) - self.of(b)), initial=1) < MARGIN:
                     raise _Unfit
                 return graph.apply(op, a, b)
+            case "lgamma" | "digamma" | "polygamma":
+                x = self.any_real(lambda n: bool(np.min(self.of(n), initial=1) > 0.2))
+                attrs = {"order": self.pick([1, 2])} if op == "polygamma" else {}
+                return graph.apply(op, x, **attrs)
+            case "arcsin" | "arccos" | "tan":
+                x = self.any_real(
+                    lambda n: bool(np.max(np.abs(self.of(n)), initial=0) < 0.95)
+                )
+                return graph.apply(op, x)
             case "xlogy":
                 y = self.any_real(lambda n: bool(np.min(self.of(n), initial=1) > 0.05))
                 return graph.apply(op, self.like(y), y)
@@ -283,9 +292,20 @@ class _Grower:
             dims = tuple(Dim.of(d) for d in shape)
             if r.kind == "int":
                 args.append(self.index(dims, int(r.high)))
+            elif k == 0 and record.samples.matrices:
+                args.append(self.regular(dims))
             else:
                 args.append(self.like_shape(dims))
         return self.graph.apply(op, *args, **case.attrs)
+
+    def regular(self, shape: Shape) -> Node:
+        """A matrix that is diagonally dominant, and so definite."""
+        x = self.graph.apply("tanh", self.like_shape(shape))
+        rows = self.graph.apply("iota", shape=shape[-1:], axis=0, kind="int")
+        eye = self.graph.apply("one_hot", rows, size=shape[-1])
+        made = x + self.graph.broadcast(eye * 6, shape)
+        self.value(made)
+        return made
 
     def of(self, node: Node) -> Any:
         """The value; for a leaf that is only tried, nothing that any domain takes."""

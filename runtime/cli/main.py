@@ -164,7 +164,32 @@ def _explain(error: Exception, words: list[str], terminal: Terminal) -> Exit:
             where = f"`{str(error.filename)[:200]}`: " if error.filename else ""
             terminal.failure(f"{where}{error.strerror}", "", [])
             return Exit.RESOURCES if error.errno in EXHAUSTED else Exit.USAGE
+        case ValueError() if type(error).__name__ == "LinAlgError":
+            terminal.failure(f"{_place(error)}{str(error).lower()}", "", [])
+            return Exit.NON_FINITE
     return _internal(error, words, terminal)
+
+
+def _place(error: Exception) -> str:
+    """Where in the program a function of the module failed: `gp.net:8: `.
+
+    The emitted lines of an equation stand below a comment that ends with its place.
+    """
+    import linecache
+    import re
+
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        lines = linecache.getlines(trace.tb_frame.f_code.co_filename)
+        for line in reversed(lines[: trace.tb_lineno]):
+            if line.startswith(("def ", "import ")):
+                break
+            if place := re.fullmatch(r" *#.* {2}(\S+:\d+)\n?", line):
+                found = f"{place[1]}: "
+                break
+        trace = trace.tb_next
+    return found
 
 
 LIMITS = {"file-too-large", "files-too-large", "too-many-nodes"}

@@ -274,6 +274,12 @@ def test_steps_of_an_ode() -> None:
     assert np.allclose(value(text.format("rk4"), h=h), taylor * h, rtol=1e-15)
 
 
+def test_eye() -> None:
+    found = value("input x: [N, 3]\noutput y = x @ eye(3) + 0 * eye(N) @ x", x=Z[:, :3])
+    assert np.array_equal(found, Z[:, :3])
+    assert np.array_equal(value("input x: [N]\noutput y = eye(N)", x=Z[0]), np.eye(4))
+
+
 def test_glu() -> None:
     exact = Z[:, :2] / (1 + np.exp(-Z[:, 2:]))
     assert np.allclose(value("input x: [N, 4]\noutput y = glu(x)", x=Z), exact)
