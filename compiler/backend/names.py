@@ -15,9 +15,11 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from ..ir.graph import ancestors
 from ..ir.node import Node
+from ..ir.op import REGISTRY
 from ..ir.program import Binding, Mode, Param
 from .plan import Plan
 
@@ -63,7 +65,14 @@ def spelt(text: str) -> str:
 def safe(text: str) -> str:
     """A name that is neither Python's, NumPy's nor the emitter's own."""
     text = spelt(text)
-    return text + "_" if text in RESERVED else text
+    return text + "_" if text in RESERVED or text in functions() else text
+
+
+@cache
+def functions() -> frozenset[str]:
+    """What the functions are called that a module may bring along: erf, scatter_add."""
+    preludes = (op.prelude for op in REGISTRY.ops.values() if op.prelude)
+    return frozenset(p.removeprefix("def ").partition("(")[0] for p in preludes)
 
 
 def base_of(name: str) -> str:
