@@ -18,7 +18,7 @@ A node is in one of four states, which go along the arguments:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..ir.dims import Dim, Poly, Shape, as_shape, size
@@ -85,6 +85,7 @@ class _Proof:
         self.row = row
         self.source = source
         self.found: dict[Node, Structure] = {}
+        self.carries: dict[Node, list[Structure]] = {}  # of each loop, at every step
         self.rules: dict[str, Callable[[Node], Structure]] = {
             "sum": self.sum,
             "broadcast": self.broadcast,
@@ -103,6 +104,10 @@ class _Proof:
             "einsum2": self.einsum2,
             "windows": self.windows,
             "fold": self.windows,
+            "loop": self.loop,
+            "last": self.last,
+            "each": self.each,
+            "total": self.total,
         }
         for name in ("max", "softmax", "logsumexp", "any", "all"):
             self.rules[name] = self.within_rows
@@ -143,9 +148,10 @@ class _Proof:
         if node.op.name == "size":
             return Structure("free", power=self.power_of(node.attrs["dim"]))
         if node.op.name in ("input", "noise") and self.mentions(node.shape):
-            first = bool(node.shape) and node.shape[0] == self.row
-            if first and not self.mentions(node.shape[1:]):
-                return Structure("rows", 0)
+            axes = [i for i, d in enumerate(node.shape) if self.mentions((d,))]
+            first = axes == [0] or (len(axes) == 1 and node.op.name == "noise")
+            if first and node.shape[axes[0]] == self.row:
+                return Structure("rows", axes[0])
             return self.mix(node)
         if node.op.name in ("iota", "param", "state") and self.mentions(node.shape):
             return self.mix(node)  # what stands in row i depends on i
@@ -448,6 +454,83 @@ class _Proof:
         if letter in out:
             return Structure("rows", out.index(letter), power)
         return Structure("sum", power=power, by=node)
+
+    # ----------------------------------------------------------------------- loops
+    def loop(self, node: Node) -> Structure:
+        """What each carry is, whatever the step: the states go round to a fixed point."""
+        carries = [self.found[a] for a in node.args[: node.attrs["carries"]]]
+        while True:
+            body = self.steps(node, carries)
+            after = [body[n] for n in node.attrs["body"]]
+            met = [_either(a, b) for a, b in zip(carries, after, strict=True)]
+            if met == carries:
+                break
+            carries = met
+        self.carries[node] = carries
+        return FREE
+
+    def steps(self, node: Node, carries: list[Structure]) -> _Found:
+        """The states of a step's values, where the carries have these."""
+        return _Found(self, node, carries)
+
+    def at_step(self, loop: Node, s: Structure) -> Structure:
+        """A sequence at one step: its first axis is gone."""
+        if s.state != "rows":
+            return s
+        if s.axis == 0:
+            return self.mix(loop)
+        return replace(s, axis=s.axis - 1)
+
+    def last(self, node: Node) -> Structure:
+        return self.carries[node.args[0]][int(node.attrs["index"])]
+
+    def each(self, node: Node) -> Structure:
+        """The steps are one more axis, in front."""
+        s = self.total(node)
+        return replace(s, axis=s.axis + 1) if s.state == "rows" else s
+
+    def total(self, node: Node) -> Structure:
+        loop = node.args[0]
+        if self.source is None and self.mentions((loop.attrs["steps"],)):
+            return self.mix(node)
+        return self.steps(loop, self.carries[loop])[node.attrs["value"]]
+
+
+class _Found(dict[Node, Structure]):
+    """The states of a step's values, found when they are asked for."""
+
+    def __init__(self, proof: _Proof, loop: Node, carries: list[Structure]) -> None:
+        super().__init__()
+        self.proof = _Proof(proof.row, proof.source)
+        n, m = loop.attrs["carries"], loop.attrs["sequences"]
+        outer = [proof.found[a] for a in loop.args]
+        self.of = {
+            "carry": carries,
+            "slice": [proof.at_step(loop, s) for s in outer[n : n + m]],
+            "capture": outer[n + m :],
+        }
+
+    def __missing__(self, value: Node) -> Structure:
+        found = self.proof.found
+        for n in topological([value]):
+            if n.op.name == "formal":
+                found[n] = self.of[n.attrs["role"]][n.attrs["index"]]
+            elif n not in found:
+                found[n] = self.proof.of(n)
+        return found[value]
+
+
+def _either(a: Structure, b: Structure) -> Structure:
+    """What a value is that is one or the other: before a loop, and after a step."""
+    if a == b or a.state == "mixed":
+        return a
+    if b.state == "mixed":
+        return b
+    if (a.state, a.axis, a.power) == (b.state, b.axis, b.power):
+        return a
+    if {a.state, b.state} == {"rows", "free"} and a.power == b.power:
+        return a if a.state == "rows" else b
+    return Structure("mixed", by=a.by or b.by)
 
 
 def _is_zero(node: Node) -> bool:

@@ -220,7 +220,10 @@ def rebuild(graph: Graph, node: Node, args: tuple[Node, ...]) -> Node:
     """The same op on other arguments."""
     if not node.args:
         return node
-    return graph.apply(node.op.name, *args, **node.attrs)
+    made = graph.apply(node.op.name, *args, **node.attrs)
+    if node in graph.loops:
+        graph.loops.setdefault(made, graph.loops[node])
+    return made
 
 
 def substitute(graph: Graph, root: Node, mapping: Mapping[Node, Node]) -> Node:

@@ -166,6 +166,11 @@ def template(node: Node) -> Text:
         axes = tuple(sa.index(c) for c in inner)
         where = "" if not so else f"axis={axes[0] if len(axes) == 1 else axes}"
         return f"({a} * {b}).sum({where})"
+    if len(inner) > 1 and not batch:
+        for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
+            text = _all_rows(first, second, so, x, y, inner)
+            if text:
+                return text
     if inner and not batch:
         for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
             rest = "".join(c for c in first + second if c not in inner)
@@ -210,6 +215,20 @@ def _rows_first(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | 
     first = _moved(a, sa, rows + inner)
     second = b if sb == inner + columns else f"{b}.T"
     return f"{first} @ {second}"
+
+
+def _all_rows(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | None:
+    """A sum over several leading axes, of all rows at once: no axis is moved in memory,
+    ``h.reshape(-1, n).T @ d.reshape(-1, m)``."""
+    k = len(inner)
+    left, right = sa[k:], sb[k:]
+    if so != left + right or len(left) != 1 or len(right) > 1:
+        return None
+    if set(sa[:k]) != set(inner) or set(sb[:k]) != set(inner):
+        return None
+    second = _moved(b, sb, sa[:k] + right)
+    last = f", {b[:-1]}.shape[-1]}}" if right else ""
+    return f"{a}.reshape(-1, {a[:-1]}.shape[-1]}}).T @ {second}.reshape(-1{last})"
 
 
 def _batched(

@@ -471,6 +471,8 @@ def _total_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     if not _REWRITING[-1]:
         return None
     name = e.op.name
+    if name != "formal" and e in _leaves(loop, e):  # a step computes it anyway
+        return None
 
     def total(x: Node) -> Node:
         return graph.apply("total", loop, value=x)
