@@ -240,10 +240,13 @@ def holds(test: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
 def limits(
     entry: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> tuple[int, int] | None:
-    """The half-open range of an int input, where its use gives one and it is known."""
+    """The half-open range of an int input, where its use gives one and it is known.
+
+    Of one that indexes several axes the range has all their sizes: the least one counts.
+    """
     if entry["range"] is None:
         return None
-    low, high = entry["range"]
-    if any(name not in sizes for name in (*symbols(low), *symbols(high))):
+    low, *highs = entry["range"]
+    if any(name not in sizes for dim in (low, *highs) for name in symbols(dim)):
         return None
-    return evaluate(low, sizes), evaluate(high, sizes)
+    return evaluate(low, sizes), min(evaluate(high, sizes) for high in highs)

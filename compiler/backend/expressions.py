@@ -123,9 +123,11 @@ class Expressions:
             if alike:
                 text = f"np.full_like({alike}, {v.expr.text})"
             elif v.expr.text == "0":
-                text = f"np.zeros({self.shape(shape).text}, {self.like()}.dtype)"
+                text = f"np.zeros({self.shape(shape).text}, {self.real()})"
             else:
-                text = f"np.full({self.shape(shape).text}, {v.expr.text}, {self.like()}.dtype)"
+                text = (
+                    f"np.full({self.shape(shape).text}, {v.expr.text}, {self.real()})"
+                )
             return Value(Expr(text), shape, REAL)
         text = f"np.broadcast_to({v.expr.text}, {self.shape(shape).text})"
         return Value(Expr(text), shape, v.dtype)
@@ -183,8 +185,7 @@ class Expressions:
                     expr = template("{x} ** 0.5").fill({"x": args[0].expr})
                     dtype = WEAK
                 else:
-                    expr = method(expr, f"astype({self.like()}.dtype)")
-                    dtype = REAL
+                    expr, _, dtype = self.cast(Value(expr, shape, dtype))
         if n.op.prelude and called(n.op.prelude) in text:
             self.scope.preludes.setdefault(n.op.name, n.op.prelude)
         return Value(expr, shape, dtype)
@@ -252,7 +253,7 @@ class Expressions:
             if key in given:
                 holes[key] = self._attribute(given[key])
             elif key == "dtype":
-                holes[key] = Expr(f"{self.like()}.dtype")
+                holes[key] = Expr(self.real())
             else:
                 holes[key] = self._described(n, key, args)
         return holes
@@ -292,17 +293,9 @@ class Expressions:
         if n.op.name == "number":
             return args, WEAK
         if REAL in reals:
-            if INT in reals and self.keep_dtype:
+            if self.keep_dtype:  # DOUBLE: an output that a line reads
                 args = [
-                    (
-                        Value(
-                            method(v.expr, f"astype({self.like()}.dtype)"),
-                            v.shape,
-                            REAL,
-                        )
-                        if v.dtype == INT and a.kind == "real"
-                        else v
-                    )
+                    self.cast(v) if v.dtype in (INT, DOUBLE) and a.kind == "real" else v
                     for v, a in zip(args, n.args, strict=True)
                 ]
             return args, REAL
@@ -313,15 +306,22 @@ class Expressions:
         if BOOL in reals and self.keep_dtype and _arithmetic(n):
             # NumPy's + of truth values is `or`, and its tanh is float16
             args = [
-                (
-                    Value(method(v.expr, f"astype({self.like()}.dtype)"), v.shape, REAL)
-                    if v.dtype == BOOL and a.kind == "real"
-                    else v
-                )
+                self.cast(v) if v.dtype == BOOL and a.kind == "real" else v
                 for v, a in zip(args, n.args, strict=True)
             ]
             return args, REAL
-        return args, DOUBLE if reals else REAL
+        return args, DOUBLE if reals or n.op.name == "mean_over" else REAL
+
+    def real(self) -> str:
+        """The type of real values, that of an array at hand: float32 stays float32."""
+        like = self.like()
+        return f"{like}.dtype" if like else "np.float64"
+
+    def cast(self, v: Value) -> Value:
+        """A value of the type of real values; float64 where nothing at hand has one."""
+        if not self.like():
+            return v
+        return Value(method(v.expr, f"astype({self.real()})"), v.shape, REAL)
 
     def _weak(self, n: Node, called: bool) -> str:
         """Arithmetic of Python numbers is one; a choice by an array is an array."""

@@ -49,7 +49,7 @@ NP_FUNCTIONS = frozenset("""
     """.split())
 
 NP_CONSTANTS = frozenset(
-    {"bool_", "complex128", "e", "euler_gamma", "inf", "intp", "nan", "newaxis", "pi"}
+    """bool_ complex128 e euler_gamma float64 inf intp nan newaxis pi""".split()
 )
 
 # Of arrays, of the generator that `init` and `draw` receive, and `append` of a list.

@@ -106,6 +106,8 @@ def negative(operand: Expr) -> Expr:
 
 def method(value: Expr, call: str) -> Expr:
     """`value.sum(axis=0)`, `value.T`."""
+    if value.text[0].isdigit():
+        return Expr(f"({value.text}).{call}", PRIMARY)
     return Expr(f"{value.within(PRIMARY)}.{call}", PRIMARY)
 
 
@@ -293,17 +295,14 @@ Index = Expr | tuple[Expr | None, ...]  # one index, or the bounds of a slice
 
 def index_text(items: Sequence[Index]) -> str:
     """`:, 0`, `1:5`, `1 : N - 1`: black spaces the colons of a composite subscript."""
-    composite = any(
-        b is not None and not (b.binds >= ATOM or SIMPLE.match(b.text))
-        for i in items
-        if not isinstance(i, Expr)
-        for b in i
-    )
     out = []
     for i in items:
         if isinstance(i, Expr):
             out.append(i.text)
             continue
+        composite = any(
+            b is not None and not (b.binds >= ATOM or SIMPLE.match(b.text)) for b in i
+        )
         low, high, step = (*i, None, None, None)[:3]
         text = low.within(OR) if low else ""
         if composite:

@@ -90,7 +90,7 @@ def _function(plan: Plan, name: str) -> dict[str, Any]:
 def _input(i: Input) -> dict[str, Any]:
     span = None
     if i.low is not None and i.high is not None:
-        span = [i.low.json(), i.high.json()]
+        span = [i.low.json(), i.high.json(), *(d.json() for d in i.also)]
     return {
         "name": i.name,
         "kind": i.node.kind,

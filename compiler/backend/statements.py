@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from ..ir.dims import Shape
 from ..ir.node import Node
-from .expressions import REAL, WEAK, Expressions, Scope, Value
 from .bodies import is_loop, is_projection
+from .expressions import DOUBLE, REAL, WEAK, Expressions, Scope, Value
 from .lines import changes_first, statement_only
 from .names import Names, base_of
 from .plan import Function, Plan
@@ -254,6 +254,7 @@ class Writer:
             again is not None
             and again.reads == reads
             and again.statement.target == target
+            and not any(self.out.dtypes.get(r) == DOUBLE for r in reads or ())
         ):  # as in forward, word for word
             self.out.dtypes[n] = again.dtype
             self.out.symbols_used |= again.symbols

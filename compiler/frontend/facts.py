@@ -199,9 +199,32 @@ def _source(node: Node) -> Node:
     return node
 
 
-def _picks(roots: Iterable[Node]) -> list[tuple[Node, Dim]]:
-    """The inputs that index something, and the size of what they index."""
-    found: list[tuple[Node, Dim]] = []
+def _moved(node: Node) -> tuple[Node, int]:
+    """What an index comes from, and the number that was added to it: `E[i + 1]`."""
+    added = 0
+    while True:
+        node = _source(node)
+        if not node.is_a("add", "sub"):
+            return node, added
+        a, b = node.args
+        if node.is_a("add") and _number(b) is None:
+            a, b = b, a
+        number = _number(b)
+        if number is None:
+            return node, added
+        node, added = a, added + (number if node.is_a("add") else -number)
+
+
+def _number(node: Node) -> int | None:
+    """The whole number that a node is everywhere."""
+    node = _source(node)
+    value = node.attrs["value"] if node.is_a("const") else None
+    return value if isinstance(value, int) else None
+
+
+def _picks(roots: Iterable[Node]) -> list[tuple[Node, int, Dim]]:
+    """The inputs that index something: by `input + number`, and the size of what."""
+    found: list[tuple[Node, int, Dim]] = []
     for node in topological(roots):
         match node.op.name:
             case "take":
@@ -212,19 +235,23 @@ def _picks(roots: Iterable[Node]) -> list[tuple[Node, Dim]]:
                 index, high = node.args[0], node.shape[-1]
             case _:
                 continue
-        source = _source(index)
+        source, added = _moved(index)
         if source.is_a("input"):
-            found.append((source, high))
+            found.append((source, added, high))
     return found
 
 
-def _ranged(input_: Input, picks: Sequence[tuple[Node, Dim]]) -> Input:
-    highs = [high for node, high in picks if node is input_.node]
-    if not highs:
+def _ranged(input_: Input, picks: Sequence[tuple[Node, int, Dim]]) -> Input:
+    mine = [(added, high) for node, added, high in picks if node is input_.node]
+    if not mine:
         return input_
+    low = max(-added for added, _ in mine)
+    highs = dict.fromkeys(high - added for added, high in mine)
     known = [h for h in highs if h.integer is not None]
-    high = min(known, key=lambda h: h.integer or 0) if known else highs[0]
-    return replace(input_, low=Dim.of(0), high=high)
+    open_ = [h for h in highs if h.integer is None]  # the data decide which is least
+    if known:
+        open_.insert(0, min(known, key=lambda h: h.integer or 0))
+    return replace(input_, low=Dim.of(low), high=open_[0], also=tuple(open_[1:]))
 
 
 def _scored(losses: Iterable[Root]) -> list[tuple[Node, Node]]:

@@ -9,7 +9,7 @@ call, a fn's under that of its definition (`paths.py` numbers the calls).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import calls as calls_prose
 from ..errors import program as prose
@@ -152,9 +152,7 @@ def invoke(
     homes: dict[str, Home] = {}
     packs: dict[str, Shape] = {}
     given: list[tuple[ast.Formal, Thing]] = []
-    shapeless = [f for f in function.decl.formals if f.type is None]
-    shaped = [f for f in function.decl.formals if f.type is not None]
-    for formal in (*shapeless, *shaped):
+    for formal in _fitting_order(function.decl.formals, bound):
         argument = bound.get(formal.name.text)
         if argument is None:
             assert formal.default is not None
@@ -185,3 +183,30 @@ def invoke(
         owner = outer.plain_component()
         lo.graph.hint(result.node, "a" if owner and number else "y", number)
     return result
+
+
+def _fitting_order(
+    formals: Sequence[ast.Formal], bound: Mapping[str, Passed]
+) -> list[ast.Formal]:
+    """Numbers that shapes may name first (`x: [N, k], k = 3`), then what has a shape, last
+    the defaults that are made of its sizes (`x: [.., d], n = 2 * d`)."""
+    shaped = [f for f in formals if f.type is not None]
+    names = {f.name.text for f in formals}
+    sizes = {
+        node.text
+        for f in shaped
+        if f.type is not None
+        for dim in f.type.shape
+        for node in ast.walk(dim)
+        if isinstance(node, ast.Name) and node.text not in names
+    }
+    first: list[ast.Formal] = []
+    last: list[ast.Formal] = []
+    for f in formals:
+        if f.type is not None:
+            continue
+        default = None if f.name.text in bound else f.default
+        read = ast.walk(default) if default is not None else ()
+        late = any(isinstance(node, ast.Name) and node.text in sizes for node in read)
+        (last if late else first).append(f)
+    return [*first, *shaped, *last]

@@ -55,6 +55,7 @@ class Input:
     line: int
     low: Dim | None = None  # an int input used as an index: low <= value < high
     high: Dim | None = None
+    also: tuple[Dim, ...] = ()  # it is below these sizes of the data too
 
 
 @dataclass(frozen=True)

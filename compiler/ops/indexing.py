@@ -79,6 +79,8 @@ def _take_text(node: Node) -> Text:
 
 def _scatter_text(node: Node) -> Text:
     holes: dict[str, Hole] = {"size": as_dim(node.attrs["size"])}
+    if not node.args[0].shape:  # one number at one place; it may be a Python float
+        return "(np.arange({size}) == {index}) * {g}", holes
     return f"scatter_add({{g}}, {{index}}, {node.attrs['axis']}, {{size}})", holes
 
 

@@ -179,6 +179,29 @@ input x: [N]
 param w = 1
 loss = mean((w * x)^2) * sqrt(p) * log(N + 1)
 """,
+    "one_place": """input j: int
+param v: [4] = 0.5
+param u: [4] = 0.3
+loss = v[j] * 2 + pick(u, j)
+""",
+    "slices": """input x: [N, T, 3]
+param w: [3] = 1
+loss = mean((x * w)[:, T - 1:, 2:]) + mean((x * w)[1:, :T - 1, 1:]^2)
+""",
+    "counts": """input x: [N, 3]
+input i: int[N]
+param w: [3] = 1
+r = mean(i)
+d = r * w
+loss = mean(d) + mean(x * w)
+output r
+output d
+output share = mean(x > 0, axis = 0)
+""",
+    "sizes_from_arguments": """input x: [N, 3]
+layer net(v: [..., d], n = 2 * d) = v |> dense(n, tanh) |> dense(1)
+loss = mean(net(x)^2) + mean(net(x, n = 3))
+""",
 }
 
 READ = (

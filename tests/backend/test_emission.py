@@ -20,6 +20,8 @@ import pytest
 from backend.executing import Emitted, joint_of
 from backend.programs import PROGRAMS, READ
 
+from gradc.compiler import Source, compile_source
+
 HERE = Path(__file__).parent
 LEVELS = (0, 1)
 cases = pytest.mark.parametrize("name", PROGRAMS)
@@ -232,3 +234,15 @@ def test_an_infinite_slope_under_a_mask_is_no_nan() -> None:
         assert np.isfinite(loss)
         for path, g in m.module["backward"](saved).items():
             assert np.all(np.isfinite(g)), path
+
+
+def test_numbers_alone_need_no_array_to_take_a_type_from() -> None:
+    text = (
+        "const h = 0.5\nconst n = 4\noutput y = sin(h) + n\n"
+        "output q = one_hot(2, n)\noutput v = [1, 2] * h\n"
+    )
+    compiled = compile_source(Source.from_text("numbers.net", text))
+    module = Emitted.load(compiled.source)
+    made = module["predict"]()
+    assert made["y"] == np.sin(0.5) + 4
+    assert made["q"].tolist() == [0, 0, 1, 0] and made["v"].tolist() == [0.5, 1]

@@ -31,6 +31,19 @@ def test_ranges(use: str, high: str) -> None:
     assert ranges(HEAD + use)["label"][0] == ("None" if high == "None" else "0")
 
 
+def test_the_range_of_an_index_that_is_moved() -> None:
+    text = "param E: [7, 3] = 0\nloss = mse(z, E[label + 1]) + mse(z, E[2 + label - 3])"
+    (found,) = (i for i in lowered(HEAD + text).inputs if i.name == "label")
+    assert (str(found.low), str(found.high), found.also) == ("1", "6", ())
+
+
+def test_an_index_of_two_axes_is_below_both_sizes() -> None:
+    text = "input j: int[M]\nloss = mean(x[:, j] * z[0, 0]) + mean(x[j] * z[0, 1])"
+    (found,) = (i for i in lowered(HEAD + text).inputs if i.name == "j")
+    assert (str(found.low), str(found.high)) == ("0", "4")
+    assert [str(d) for d in found.also] == ["N"]
+
+
 @pytest.mark.parametrize(
     ("loss", "rows"),
     [

@@ -8,7 +8,7 @@ import pytest
 from handwritten import LOGISTIC, given, signature, size, sym
 
 from gradc.errors import DataError
-from gradc.sizes import bind, check, evaluate, row_dims, show, solve
+from gradc.sizes import bind, check, evaluate, limits, row_dims, show, solve
 
 T_HALF = [[1, 2, ["T"]]]
 AREA = [[2, 1, ["H", "W"]], [-1, 1, ["H"]], [3, 1, []]]
@@ -102,3 +102,10 @@ def test_checks_cite_the_line(kind, left, right, good, bad) -> None:  # type: ig
 def test_row_dims() -> None:
     assert row_dims(LOGISTIC) == ("N",)
     assert row_dims(signature(sizes={"T": size(False, ["x"], False)})) == ()
+
+
+def test_an_index_of_several_axes_is_below_the_least() -> None:
+    entry = {"range": [0, 5, sym("N")]}
+    assert limits(entry, {"N": 3}) == (0, 3)
+    assert limits(entry, {"N": 8}) == (0, 5)
+    assert limits(entry, {}) is None
