@@ -17,6 +17,7 @@ from gradc.compiler.ir.node import Node
 from gradc.compiler.ir.op import Op
 from gradc.compiler.ops.samples import Case
 
+SIZE = re.compile(r"\{(\w+\.shape(?:\[-?\d+\])?)\}")  # of an argument
 HOLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
@@ -37,7 +38,7 @@ def fill(node: Node, template: Any, **more: Any) -> str:
             return repr(dim_value(value, {}))
         return name
 
-    text = HOLE.sub(put, template)
+    text = HOLE.sub(put, SIZE.sub(r"\1", template))
     ast.parse(text)
     return text
 
