@@ -121,7 +121,8 @@ def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> 
 def _steps(plan: Plan, body: Body) -> Poly:
     """All steps of a loop."""
     one = elements(replace(plan, views=body.views), body.function)
-    return one * body.loop.attrs["steps"].value
+    steps: Dim = body.loop.attrs["steps"]
+    return one * steps.value
 
 
 def node_cost(out: Expressions, n: Node) -> Poly:
