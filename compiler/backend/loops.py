@@ -162,9 +162,9 @@ class _Loop(Writer):
         states: dict[int, list[Node]] = {}
         for p in self.body.projections:
             if p.op.name == "each":
-                k = self._carry_of(p.attrs["value"])
-                if k is not None:
-                    states.setdefault(k, []).append(p)
+                carried = self._carry_of(p.attrs["value"])
+                if carried is not None:
+                    states.setdefault(carried, []).append(p)
                 else:
                     self._collect(p, out)
             elif p.op.name == "total":
