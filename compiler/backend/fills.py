@@ -1,8 +1,8 @@
 """`init` and `draw`: fill expressions and standard draws, as NumPy.
 
-In: a program. Out: what `init(rng, D)` and `draw(rng, N)` return. A fill is an expression over constants,
-sizes and standard draws (`noise` leaves: law normal, uniform or orthogonal), evaluated in
-the order of the program, each draw once.
+In: a program. Out: what `init(rng, D)` and `draw(rng, N)` return. A fill is an expression
+over constants, sizes and standard draws (`noise` leaves: law normal, uniform or orthogonal),
+evaluated in the order of the program, each draw once.
 
     W1: rng.standard_normal((784, 128)) * np.sqrt(2 / 784)
 """
