@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from backend.executing import Emitted, joint_of
+
 from gradc.compiler import driver
 from gradc.compiler.source import Source
 
