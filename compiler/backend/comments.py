@@ -154,10 +154,8 @@ class Commentary:
                 if left in given:  # one rule an operand, where its last part is known
                     sign, part = given[left]
                     rules.remove(f"{left} {sign} {part}")
-                    if right[0] == "-":
-                        right = f"{part} - {right[1:]}"
-                    else:
-                        right = f"{part} + {right}"
+                    minus = right[0] == "-"
+                    right = f"{part} - {right[1:]}" if minus else f"{part} + {right}"
                 given[left] = (sign, right)
                 rules.append(f"{left} {sign} {right}")
         short = []

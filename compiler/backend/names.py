@@ -113,7 +113,9 @@ class Names:
         self.of: dict[Node, str] = {}
         self.symbols: dict[str, str] = {}  # a size or a constant -> its name
         self.taken: set[str] = set()  # marked names
-        self.numbers: dict[tuple[str, tuple[int, ...]], int] = {}  # the last one given
+        self.numbers: dict[tuple[str, tuple[int, ...], int], int] = {}  # the last given
+        self.user: set[str] = set()  # what the program itself calls something
+        self.groups: dict[str, int] = {}  # a base of copies -> the repeat that has it
         self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
         self.indices: dict[tuple[str, int, tuple[int, ...]], str] = {}  # of loops
         self.inside: dict[Node, dict[Node, str]] = (
@@ -125,29 +127,41 @@ class Names:
         self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
         self._primal: dict[Node, Node] = {}
         self._user_names()
+        self.user = {b for b, copies in self.bases.items() if () in copies}
         self._adjoint_table()
 
     # ------------------------------------------------------------------ allocation
-    def take(self, base: str, copy: tuple[int, ...] = ()) -> str:
-        """A free name: `base`, else `base_2`, …"""
+    def take(self, base: str, copy: tuple[int, ...] = (), group: int = -1) -> str:
+        """A free name: `base`, else `base_2`, … Copies of two repeats share no base."""
         base = safe(base)
         name, k = base, 1
-        if not self._free(name, copy):
-            k = self.numbers.get((base, copy), 1)
-            while not self._free(name, copy):
+        if not self._free(name, copy, group):
+            k = self.numbers.get((base, copy, group), 1)
+            while not self._free(name, copy, group):
                 k += 1
                 name = f"{base.rstrip('_')}_{k}"
-            self.numbers[base, copy] = k
+            self.numbers[base, copy, group] = k
         made = mark(name, copy)
+        if copy and group >= 0:
+            self.groups.setdefault(name, group)
         self.taken.add(made)
         self.bases.setdefault(name, set()).add(copy)
         return made
 
-    def _free(self, base: str, copy: tuple[int, ...]) -> bool:
+    def _free(self, base: str, copy: tuple[int, ...], group: int = -1) -> bool:
         copies = self.bases.get(base)
         if copies is None:
             return True
+        of_another = self.groups.get(base, group) != group or base in self.user
+        if copy and group >= 0 and of_another:
+            return False
         return copy not in copies
+
+    def _group(self, n: Node) -> int:
+        """The repeat whose copy a value belongs to; -1: none."""
+        equations = self.plan.program.equations
+        k = n.origin.equation
+        return equations[k].group if 0 <= k < len(equations) else -1
 
     def _user_names(self) -> None:
         program = self.plan.program
@@ -423,9 +437,10 @@ class Names:
             primal = self._primal.get(n) if backward else None
             if primal is not None:
                 base, copy = self.adjoint_base(primal)
+                known = self.of[n] = self.take(base, copy)
             else:
                 base, copy = self.proposed(n)
-            known = self.of[n] = self.take(base, copy)
+                known = self.of[n] = self.take(base, copy, self._group(n))
         return known
 
     # ------------------------------------------------------------------ spelling

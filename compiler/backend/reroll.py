@@ -38,10 +38,21 @@ class Unit:
     group: int
     copy: tuple[int, ...]
     blocks: list[BlockText]
+    local: frozenset[str]  # the bases of the values that this repeat makes or owns
 
     @property
     def index(self) -> int:
         return self.copy[-1]
+
+    def distance(self, base: str, at: tuple[int, ...]) -> int | None:
+        """How far a version is from this copy; None: it is no version of this repeat."""
+        if (
+            len(at) != len(self.copy)
+            or at[:-1] != self.copy[:-1]
+            or base not in self.local
+        ):
+            return None
+        return at[-1] - self.index
 
 
 @dataclass
@@ -103,16 +114,14 @@ def roll(
     return _Roller(plan, names, bodies, comments, flat).run(flat_functions)
 
 
-def relative(text: str, copy: tuple[int, ...]) -> str:
-    """Marks of this repeat become distances to `copy`: `h⟦2⟧` in copy 3 is `h⟦i-1⟧`."""
+def relative(text: str, unit: Unit) -> str:
+    """Marks of this repeat become distances: `h⟦2⟧` in copy 3 is `h⟦i-1⟧`."""
 
-    def distance(found: re.Match[str]) -> str:
-        other = tuple(int(c) for c in found[2].split(","))
-        if len(other) != len(copy) or other[:-1] != copy[:-1]:
-            return found[0]
-        return f"{found[1]}⟦i{other[-1] - copy[-1]:+d}⟧"
+    def one(found: re.Match[str]) -> str:
+        distance = unit.distance(found[1], tuple(map(int, found[2].split(","))))
+        return found[0] if distance is None else f"{found[1]}⟦i{distance:+d}⟧"
 
-    return MARKED.sub(distance, text)
+    return MARKED.sub(one, text)
 
 
 class _Roller:
@@ -133,6 +142,7 @@ class _Roller:
         self.rank = {v: i for i, v in enumerate(self.params)}
         self.saved = [names.of[n] for n in plan.saved]
         self.values = set(names.of.values())
+        self.local = self._local()
 
     def run(self, functions: dict[str, Rolled]) -> dict[str, Rolled]:
         runs = {name: self._runs(name) for name in functions}
@@ -155,6 +165,28 @@ class _Roller:
                     functions[name] = rolled
         return functions
 
+    def _local(self) -> dict[int, set[str]]:
+        """For each repeat, the bases of what its copies make, and of their parameters."""
+        table: dict[int, set[str]] = {}
+        foreign: dict[int, set[str]] = {}
+        for blocks in self.bodies.values():
+            for block in blocks:
+                e = self._equation(block)
+                if e is not None and e.copy:
+                    local = table.setdefault(e.group, set())
+                    others = foreign.setdefault(e.group, set())
+                    for s in block.statements:
+                        at, base = copy_of(s.target), base_of(s.target)
+                        near = at[:-1] == e.copy[:-1] and len(at) == len(e.copy)
+                        if near and e.copy[-1] - at[-1] in (0, 1):
+                            local.add(base)
+                        else:  # such as the adjoint of what every copy reads
+                            others.add(base)
+                        for base, at in _marked_text(s.text):  # a copy's own weights
+                            if at == e.copy and mark(base, at) in self.params:
+                                local.add(base)
+        return {group: local - foreign[group] for group, local in table.items()}
+
     # ------------------------------------------------------------------ runs
     def _units(self, name: str) -> list[Unit | BlockText]:
         out: list[Unit | BlockText] = []
@@ -167,7 +199,8 @@ class _Roller:
             if isinstance(last, Unit) and (last.group, last.copy) == (e.group, e.copy):
                 last.blocks.append(block)
             else:
-                out.append(Unit(e.group, e.copy, [block]))
+                local = frozenset(self.local.get(e.group, ()))
+                out.append(Unit(e.group, e.copy, [block], local))
         return out
 
     def _equation(self, block: BlockText) -> Equation | None:
@@ -183,9 +216,9 @@ class _Roller:
             rules: tuple[str, ...] = ()
             if name == "backward":
                 rules = tuple(
-                    relative(r, unit.copy) for r in self.comments.rules(block.equation)
+                    relative(r, unit) for r in self.comments.rules(block.equation)
                 )
-            code = tuple(relative(s.text, unit.copy) for s in block.statements)
+            code = tuple(relative(s.text, unit) for s in block.statements)
             parts.append((e.body, e.text, rules, code))
         return tuple(parts)
 
@@ -346,13 +379,9 @@ class _Roller:
         found: dict[tuple[str, int], int] = {}
         for base, at in _marked(unit):
             value = mark(base, at)
-            if (
-                value not in saved
-                or len(at) != len(unit.copy)
-                or at[:-1] != unit.copy[:-1]
-            ):
+            distance = unit.distance(base, at)
+            if value not in saved or distance is None:
                 continue
-            distance = at[-1] - unit.index
             if distance not in (0, -1):
                 return None
             found[base, distance] = rank[value]
@@ -434,10 +463,9 @@ class _Roller:
                 best = k
             if k < len(statements):
                 target = statements[k].target
-                at = copy_of(target)
-                if len(at) == len(unit.copy):
-                    distance = at[-1] - unit.index
-                    holds[loop.variable(base_of(target), distance)] = distance
+                made = unit.distance(base_of(target), copy_of(target))
+                if made is not None:
+                    holds[loop.variable(base_of(target), made)] = made
         loop.append_at = best
         return best >= 0
 
@@ -455,17 +483,12 @@ class _Roller:
             for s in block.statements:
                 for base, at in _marked_text(_right(s)):
                     value = mark(base, at)
-                    if (
-                        value in made
-                        or value in self.params
-                        or len(at) != len(unit.copy)
-                    ):
-                        continue
-                    if at[:-1] != unit.copy[:-1]:
+                    distance = unit.distance(base, at)
+                    if value in made or value in self.params or distance is None:
                         continue
                     if value in given and self._is_backward(loop):
                         continue
-                    out.setdefault((base, at[-1] - unit.index))
+                    out.setdefault((base, distance))
                 made.add(s.target)
         return list(out)
 
@@ -478,10 +501,10 @@ class _Roller:
         out: dict[str, str] = {}
         for block in unit.blocks:
             for s in block.statements:
-                at = copy_of(s.target)
-                if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
-                    base = base_of(s.target)
-                    out[s.target] = loop.variable(base, at[-1] - unit.index)
+                base = base_of(s.target)
+                distance = unit.distance(base, copy_of(s.target))
+                if distance is not None:
+                    out[s.target] = loop.variable(base, distance)
         return out
 
     def _bridges(self, rolled: Rolled, spelling: Mapping[str, str]) -> None:
@@ -579,10 +602,10 @@ class _Roller:
         for unit in loop.units:
 
             def named(value: str, unit: Unit = unit) -> str:
-                at = copy_of(value)
-                if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
-                    return loop.variable(base_of(value), at[-1] - unit.index)
-                return spell(value)
+                distance = unit.distance(base_of(value), copy_of(value))
+                if distance is None:
+                    return spell(value)
+                return loop.variable(base_of(value), distance)
 
             for base, old in loop.before.items():
                 value = _shifted(base, unit.copy, -1)
@@ -693,10 +716,10 @@ def loop_lines(
 
     def spell(text: str) -> str:
         def one(found: re.Match[str]) -> str:
-            at = tuple(int(c) for c in found[2].split(","))
-            if len(at) == len(unit.copy) and at[:-1] == unit.copy[:-1]:
-                return loop.variable(found[1], at[-1] - unit.index)
-            return spelling.get(found[0], found[1])
+            distance = unit.distance(found[1], tuple(map(int, found[2].split(","))))
+            if distance is None:
+                return spelling.get(found[0], found[1])
+            return loop.variable(found[1], distance)
 
         return MARKED.sub(one, text)
 
