@@ -168,9 +168,9 @@ def template(node: Node) -> Text:
         return f"({a} * {b}).sum({where})"
     if len(inner) > 1 and not batch:
         for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
-            text = _all_rows(first, second, so, x, y, inner)
-            if text:
-                return text
+            whole = _all_rows(node, first, second, so, x, y, inner)
+            if whole:
+                return whole
     if inner and not batch:
         for first, second, x, y in ((sa, sb, a, b), (sb, sa, b, a)):
             rest = "".join(c for c in first + second if c not in inner)
@@ -217,7 +217,9 @@ def _rows_first(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | 
     return f"{first} @ {second}"
 
 
-def _all_rows(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | None:
+def _all_rows(
+    node: Node, sa: str, sb: str, so: str, a: str, b: str, inner: str
+) -> Text | None:
     """A sum over several leading axes, of all rows at once: no axis is moved in memory,
     ``h.reshape(-1, n).T @ d.reshape(-1, m)``."""
     k = len(inner)
@@ -227,8 +229,11 @@ def _all_rows(sa: str, sb: str, so: str, a: str, b: str, inner: str) -> str | No
     if set(sa[:k]) != set(inner) or set(sb[:k]) != set(inner):
         return None
     second = _moved(b, sb, sa[:k] + right)
-    last = f", {b[:-1]}.shape[-1]}}" if right else ""
-    return f"{a}.reshape(-1, {a[:-1]}.shape[-1]}}).T @ {second}.reshape(-1{last})"
+    holes: dict[str, Hole] = {"n": node.shape[0]}
+    if right:
+        holes["m"] = node.shape[1]
+    last = ", {m}" if right else ""
+    return f"{a}.reshape(-1, {{n}}).T @ {second}.reshape(-1{last})", holes
 
 
 def _batched(
