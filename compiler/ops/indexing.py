@@ -20,11 +20,15 @@ Args = tuple[Node, ...]
 
 SCATTER_ADD = '''def scatter_add(g, index, axis, size):
     """Return zeros, with the slices of g added along axis where index says."""
-    last = axis + index.ndim
-    total = np.zeros(g.shape[:axis] + (size,) + g.shape[last:], g.dtype)
-    rows = g.reshape(g.shape[:axis] + (index.size,) + g.shape[last:])
-    np.add.at(np.moveaxis(total, axis, 0), index.reshape(-1), np.moveaxis(rows, axis, 0))
-    return total
+    rows = g.reshape(g.shape[:axis] + (index.size,) + g.shape[axis + index.ndim :])
+    rows, index = np.moveaxis(rows, axis, 0), index.reshape(-1)
+    order = np.argsort(index, kind="stable")
+    places = index[order]
+    first = places != np.concatenate((places[:1] - 1, places[:-1]))
+    starts = np.arange(index.size)[first]
+    total = np.zeros((size,) + rows.shape[1:], g.dtype)
+    total[places[first]] = np.add.reduceat(rows[order], starts, axis=0)
+    return np.moveaxis(total, 0, axis)
 '''
 
 PUT_ALONG = '''def put_along(g, index, axis, size):
