@@ -32,11 +32,11 @@ from .errors import (
     settings,
 )
 from .figures import figures
-from .frontend.lower import lower
 from .frontend.parser import parse
 from .frontend.resolve import resolve
 from .frontend.scan import Limits
 from .ir.program import Program
+from .lowering.lower import lower
 from .passes import run_passes
 from .source import Source
 

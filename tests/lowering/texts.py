@@ -11,13 +11,13 @@ from reference import evaluate
 
 from gradc.compiler import ops  # noqa: F401  (declares every op)
 from gradc.compiler.errors import CompileError
-from gradc.compiler.frontend.lower import lower
 from gradc.compiler.frontend.parser import parse
 from gradc.compiler.frontend.resolve import resolve
 from gradc.compiler.frontend.scan import Limits
 from gradc.compiler.ir.dims import show
 from gradc.compiler.ir.node import Node
 from gradc.compiler.ir.program import Program
+from gradc.compiler.lowering.lower import lower
 from gradc.compiler.source import Source
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from ..errors import loops as prose
 from ..errors import program as program_prose
+from ..frontend import ast
 from ..ir.dims import Dim, Mismatch, Shape, broadcast, plain
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Param
 from ..source import Span
-from . import ast, fills
+from . import fills
 from .context import Lowering, Made, indexed
 from .operators import as_kind
 from .values import UNKNOWN, Fill, Mistake, Unknown, Value, value_of, what

@@ -14,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from ..errors import calls as calls_prose
 from ..errors import program as prose
 from ..errors.form import InternalError
+from ..frontend import ast
+from ..frontend.modules import Found, Module, standard_library
+from ..frontend.signatures import Primitive
 from ..ir.dims import Dim, Shape
 from ..ir.program import Constant
 from ..source import Span
-from . import ast, calls, paths
+from . import calls, paths
 from .builtins import Silent
 from .calls import Home, Passed
 from .context import Frame, Lowering
-from .modules import Found, Module, standard_library
 from .scopes import Scope, View
-from .signatures import Primitive
 from .sizes import known
 from .values import Builtin, Function, Mistake, Thing, Unknown, Value
 

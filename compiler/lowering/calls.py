@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import calls as prose
+from ..frontend import ast
+from ..frontend.signatures import Primitive
 from ..ir.dims import ONE, Dim, Shape
 from ..source import Span
-from . import ast
 from .context import Lowering
 from .operators import as_kind
 from .scopes import Scope
-from .signatures import Primitive
 from .values import Function, Mistake, Thing, Unknown, Value, what
 
 

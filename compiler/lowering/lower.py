@@ -21,21 +21,22 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import program as prose
 from ..errors.form import InternalError
+from ..frontend import ast
+from ..frontend.modules import standard_library
 from ..ir.dims import Dim
 from ..ir.graph import Graph, GraphTooLarge
 from ..ir.program import Program
-from . import ast, equations, events, facts, leaves, loops, paths
+from . import equations, events, facts, leaves, loops, paths
 from .builtins import Silent
 from .context import Frame, Lowering, Shared, indexed
 from .equations import begin, storable
 from .expressions import expression
 from .inline import constant, layer_numbers, module_scope
-from .modules import standard_library
 from .scopes import Scope
 from .values import UNKNOWN, Function, Mistake, Several, Thing, Unknown, Value, what
 
 if TYPE_CHECKING:
-    from .resolve import Resolved
+    from ..frontend.resolve import Resolved
 
 
 def lower(resolved: Resolved, options: Any = None) -> Program:

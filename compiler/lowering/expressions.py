@@ -17,13 +17,14 @@ from ..errors import names as names_prose
 from ..errors import program as prose
 from ..errors import shapes as shapes_prose
 from ..errors.form import InternalError
+from ..frontend import ast
+from ..frontend.signatures import Primitive
 from ..ir.dims import Dim
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..source import Span
 from . import (
     arrange,
-    ast,
     builtins,
     calls,
     derivatives,
@@ -38,7 +39,6 @@ from .calls import Passed
 from .context import Lowering
 from .inline import constant, find_function, invoke
 from .operators import Given
-from .signatures import Primitive
 from .sizes import known
 from .values import (
     UNKNOWN,

@@ -13,15 +13,16 @@ from ..errors import calls as calls_prose
 from ..errors import program as prose
 from ..errors import shapes as shapes_prose
 from ..errors.form import InternalError
+from ..frontend import ast
+from ..frontend.printer import print_node
 from ..ir.dims import Dim
 from ..ir.graph import ancestors, depends
 from ..ir.program import Binding, Equation, Root
 from ..source import Span
-from . import ast, loops, operators
+from . import loops, operators
 from .builtins import Silent, tensor_of
 from .context import Lowering
 from .expressions import expression, lookup
-from .printer import print_node
 from .scopes import Scope
 from .values import (
     UNKNOWN,

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import shapes as prose
+from ..frontend import ast
 from ..ir.dims import ONE, STRETCH, Dim, plain
 from ..ir.program import Check
 from ..source import Span
-from . import ast
 from .context import Lowering
 from .operators import Given, as_kind
 from .values import Mistake, Unknown, Value, value_of

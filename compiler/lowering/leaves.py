@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from ..errors import program as prose
 from ..errors import shapes as shapes_prose
+from ..frontend import ast
 from ..ir.dims import Dim, Shape
 from ..ir.node import Node
 from ..ir.program import Input, Param
-from . import ast, fills
+from . import fills
 from .builtins import Silent
 from .context import Lowering, Made, indexed
 from .expressions import expression

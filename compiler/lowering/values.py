@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors.form import Diagnostic
+from ..frontend import ast
+from ..frontend.signatures import Primitive
 from ..ir.dims import Dim, Shape, plain, show
 from ..ir.node import Node, Number
 from ..ir.op import Kind
 from ..source import Span
-from . import ast
-from .signatures import Primitive
 
 if TYPE_CHECKING:
     from .scopes import View

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from ..errors import calls as calls_prose
 from ..errors import program as program_prose
 from ..errors.form import Diagnostic, InternalError, Reporter
+from ..frontend import ast
+from ..frontend.scan import Limits
 from ..ir.dims import Dim, Shape
 from ..ir.graph import Graph
 from ..ir.node import Node, Origin
 from ..ir.program import Binding, Check, Constant, Equation, Input, Param, Root
 from ..source import Source, Span
-from . import ast
-from .scan import Limits
 from .scopes import Scope
 from .sizes import as_size, luck, whole_check
 from .values import Builtin, Function, Mistake, Thing, Unknown, Value

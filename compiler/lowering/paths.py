@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from . import ast
+from ..frontend import ast
 
 LayerName = Callable[
     [str], str | None

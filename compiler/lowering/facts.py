@@ -23,7 +23,7 @@ from ..ir.program import Equation, Input, Mode, Program, Root, Rows
 from .context import Lowering, Shared
 
 if TYPE_CHECKING:
-    from .resolve import Resolved
+    from ..frontend.resolve import Resolved
 
 # What hands on an index as it is, element by element.
 MOVING = ("reshape", "broadcast", "slice", "transpose", "stop")

@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import loops as prose
+from ..frontend import ast
 from ..ir.dims import Dim, Shape, plain
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Binding
 from ..ops.loop import Draft
 from ..source import Span
-from . import ast, paths
+from . import paths
 from .context import Lowering
 from .operators import as_kind
 from .scopes import Scope

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from ..autodiff.reverse import grad as gradient
 from ..autodiff.rows import row_structure
 from ..errors import derivatives as prose
+from ..frontend import ast
 from ..ir.dims import Dim, plain
 from ..ir.graph import ancestors, depends
 from ..ir.node import Node
-from . import ast
 from .builtins import Args
 from .context import Lowering
 from .values import Mistake, Value, value_of

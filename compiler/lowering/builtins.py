@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..errors import shapes as prose
+from ..frontend.signatures import ONE_ARGUMENT
 from ..ir.dims import ONE, STRETCH, Dim, Shape, plain
 from ..ir.node import Node
 from ..ir.op import Kind
@@ -24,7 +25,6 @@ from . import patterns
 from .calls import Passed
 from .context import Lowering
 from .operators import Given, as_kind, common_shape, elementwise, fit, number_kind
-from .signatures import ONE_ARGUMENT
 from .sizes import as_size, known
 from .values import (
     Items,
