@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from ..ir.node import Node
 from ..ir.notation import Printer
 from ..ir.program import Equation, Joint
+from .bodies import is_projection
 from .names import Names, mark
 from .plan import Plan
 from .pyast import WIDTH, fill_text, printable
@@ -108,9 +109,13 @@ class Commentary:
                 best[made] = old
         self.cuts: dict[int, list[Node]] = {}
         for old in best.values():
-            if old.op.family != "leaf":
+            if old.op.family != "leaf" and not self._anonymous(old):
                 self.cuts.setdefault(old.origin.equation, []).append(old)
         self.cut_nodes = {n for nodes in self.cuts.values() for n in nodes}
+
+    def _anonymous(self, old: Node) -> bool:
+        """Another shape of its argument that is nobody's value: a rule goes through it."""
+        return old.op.result == "x" and old not in self.operands
 
     def _closer(self, old: Node, now: Node, chosen: Node | None, known: Node) -> bool:
         wanted = now is chosen
@@ -136,7 +141,11 @@ class Commentary:
         rules: list[str] = []
         given: dict[str, tuple[str, str]] = {}  # adjoint -> its sign and right side
         kinks: dict[str, None] = {}
+        looped = False
         for v in ordered:
+            if is_projection(v):  # what the steps do is read off the code
+                looped = True
+                continue
             seed_name = self.adjoint_name(v, equation)
             if seed_name is None:
                 continue
@@ -164,12 +173,17 @@ class Commentary:
                 left, _, rest = rule.partition(" ")
                 rule = f"{left} {rest.partition(' ')[0]} …"
             short.append(rule)
+        if looped:
+            short.append("then step by step, from the last to the first")
         return short + [f"({k})" for k in kinks]
 
     def _ends(self, n: Node, v: Node) -> bool:
         """Does the chain rule from `v` end here? At named values, the next variables."""
         return n is not v and (
-            n.op.family == "leaf" or n in self.bound or n in self.cut_nodes
+            n.op.family == "leaf"
+            or n in self.bound
+            or n in self.cut_nodes
+            or is_projection(n)
         )
 
     def _between(self, v: Node) -> list[Node] | None:

@@ -347,6 +347,8 @@ class Names:
             return (named, -primal.serial)
 
         for primal, adjoint in self.plan.joint.adjoints.items():
+            if rank(primal)[0] == 2 and primal.op.result == "x":
+                continue  # another shape of its argument: its adjoint is called what it is
             known = self._primal.get(adjoint)
             if known is None or rank(primal) < rank(known):
                 self._primal[adjoint] = primal

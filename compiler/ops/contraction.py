@@ -308,6 +308,19 @@ def _math(node: Node) -> str:
         return "<{a}, {b}>"
     if not inner:
         return "{a} * {b}"
+    if (
+        len(inner) == 1
+    ):  # `'` is of the last two axes; what both have stands before them
+        both = [c for c in so if c in sa and c in sb]
+        ka, kb = ("".join(c for c in s if c not in both) for s in (sa, sb))
+        own = next((c for c in so if c not in both), "")
+        turned = bool(own) and own in sb
+        first, x, second, p = (
+            ("{b}", kb, "{a}", ka) if turned else ("{a}", ka, "{b}", kb)
+        )
+        left = first if len(x) == 1 or x[-1] == inner[0] else f"{first}'"
+        right = second if len(p) == 1 or p[0] == inner[0] else f"{second}'"
+        return f"{left} {right}"
     ahead = [sorted(s[: len(inner)]) == sorted(inner) for s in (sa, sb)]
     if len(sa) > len(inner) and all(ahead):
         return "{a}' {b}"

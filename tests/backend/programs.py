@@ -188,6 +188,14 @@ loss = v[j] * 2 + pick(u, j)
 param w: [3] = 1
 loss = mean((x * w)[:, T - 1:, 2:]) + mean((x * w)[1:, :T - 1, 1:]^2)
 """,
+    "shared_scalars": """input x: [N]
+input y: [N]
+param a = 0.5
+param b = 2
+z = -x^2 + a * -y^2 / b
+w = a - b - x / b / 2 * y
+loss = mean(where(x > 0, z, w)^2)
+""",
     "counts": """input x: [N, 3]
 input i: int[N]
 param w: [3] = 1

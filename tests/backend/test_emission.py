@@ -246,3 +246,23 @@ def test_numbers_alone_need_no_array_to_take_a_type_from() -> None:
     made = module["predict"]()
     assert made["y"] == np.sin(0.5) + 4
     assert made["q"].tolist() == [0, 0, 1, 0] and made["v"].tolist() == [0.5, 1]
+
+
+@levels
+@cases
+def test_an_adjoint_is_called_after_an_input_only_where_it_is_its(
+    name: str, level: int
+) -> None:
+    """A broadcast or reshaped parameter is nobody's value: no `d_x` for it."""
+    module = emitted(name, level)
+    inputs = {f"d_{i.name}" for i in module.joint.program.inputs}
+    inputs -= {f"d_{b.name}" for b in module.joint.program.training.bindings}
+    tree = ast.parse(module.text)
+    written = {
+        n.id
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef) and function.name == "backward"
+        for n in ast.walk(function)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    assert not written & inputs

@@ -12,9 +12,11 @@ import optable
 import pytest
 from reference import STEP, dim_value, evaluate
 
+from gradc.compiler.ir.dims import as_dim
 from gradc.compiler.ir.graph import Graph
 from gradc.compiler.ir.node import Node
 from gradc.compiler.ir.op import Op
+from gradc.compiler.ops import contraction
 from gradc.compiler.ops.samples import Case
 
 SIZE = re.compile(r"\{(\w+\.shape(?:\[-?\d+\])?)\}")  # of an argument
@@ -147,3 +149,27 @@ def test_update_templates_add_to_a_buffer() -> None:
             scope |= dict(zip(op.args, arrays, strict=True))
             exec(fill(y, statement), scope)
             np.testing.assert_allclose(scope["base"], want + 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("ij,jk->ik", "{a} {b}"),
+        ("ntk,ck->ntc", "{a} {b}'"),  # rows of three axes keep the prime
+        ("ck,ntk->ntc", "{b} {a}'"),
+        ("nij,nkj->nik", "{a} {b}'"),
+        ("nik,nij->njk", "{b}' {a}"),
+        ("nj,nij->ni", "{b} {a}"),
+        ("nts,ntd->sd", "{a}' {b}"),
+    ],
+)
+def test_a_product_says_what_is_transposed(spec: str, said: str) -> None:
+    sizes = dict(zip("ijkntcsd", range(2, 10), strict=True))
+    sa, sb, _ = contraction.letters(spec)
+    graph = Graph()
+    a, b = (
+        graph.leaf("input", name, tuple(as_dim(sizes[c]) for c in letters))
+        for name, letters in (("a", sa), ("b", sb))
+    )
+    node = graph.apply("einsum2", a, b, spec=spec)
+    assert callable(node.op.text) and node.op.text(node) == said
