@@ -261,6 +261,17 @@ def too_many_elements(span: Span, text: str, shape: Shape, limit: int) -> Diagno
     )
 
 
+def empty_param(span: Span, name: str, shape: Shape) -> Diagnostic:
+    """A parameter with an axis of size 0: `dense(0)`, `const hidden = 0`."""
+    return Diagnostic(
+        "empty-param",
+        span,
+        f"the parameter `{name}` would have no entries",
+        label=f"here `{name}` is {_shape(shape)}",
+        notes=(("help", "every axis of a parameter has at least size 1"),),
+    )
+
+
 # ------------------------------------------------------------------------------ luck
 def same_by_luck(span: Span, text: str, a: Dim, b: Dim) -> Diagnostic:
     """Two sizes fit only as long as no constant is overridden."""

@@ -107,6 +107,8 @@ def _parameter(
             return None
         return made.param.node
     lo.sized(shape, name.span, f"`{name.text}`")
+    if any(d.integer == 0 for d in shape):
+        raise Mistake(prose.empty_param(call, name.text, shape))
     node = lo.graph.leaf("param", path, shape)
     filling = fills.fill(
         lo, expression(lo, statement.fill), path, shape, statement.fill.span

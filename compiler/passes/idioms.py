@@ -110,7 +110,7 @@ def _divide_number(s: Monomial, count: int) -> bool:
             return True
         return False
     before = Fraction(s.over, s.under)
-    if before.denominator % count:
+    if not count or before.denominator % count:
         return False
     after = before * count
     s.over, s.under = after.numerator, after.denominator
