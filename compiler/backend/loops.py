@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from ..ir.dims import Shape
 from ..ir.node import Node
-from .bodies import Body, sequence_core
+from .bodies import Body, is_projection, sequence_core
 from .expressions import REAL, WEAK, Expressions, Value
 from .pyast import item, name
 from .sizes import shape_text
@@ -33,6 +33,33 @@ STEP = "    "
 def loop_statements(outer: Writer, loop: Node) -> list[Statement]:
     """The statements of one loop, in the function that `outer` writes."""
     return _Loop(outer, outer.f.bodies[loop]).statements()
+
+
+def join_starts(w: Writer, loop: Node) -> None:
+    """What a carry starts as has its name, where nothing else reads it."""
+    for p in w.f.bodies[loop].projections:
+        if p.op.name != "last":
+            continue
+        k = p.attrs["index"]
+        first = loop.args[k]
+        alone = w.last_read.get(first) == w.order[loop]
+        plain = first in w.f.lines and not is_projection(first)
+        taken = first in w.joined or first in w.joined.values()
+        if plain and alone and not taken and not read_again(w, loop, k):
+            w.joined[first] = p
+
+
+def read_again(w: Writer, loop: Node, k: int) -> bool:
+    """Does another argument of the loop, as it is written, read what carry k starts as?"""
+    first = loop.args[k]
+    stack = [x for i, x in enumerate(loop.args) if i != k]
+    while stack:
+        n = stack.pop()
+        if n is first:
+            return True
+        if n not in w.f.lines and n not in w.f.at_hand:
+            stack.extend(n.args)
+    return False
 
 
 class _Step(Expressions):
@@ -192,9 +219,7 @@ class _Loop(Writer):
         loop = self.body.loop
         for p in self.body.projections:
             if p.op.name == "last" and p.attrs["index"] == k:
-                known = self.names.of.get(p)
-                if known is None:
-                    known = self.outer.name(p)
+                known = self.outer.name(p)
                 if known not in self.variables.values():
                     return known
         first = loop.args[k]
@@ -202,8 +227,8 @@ class _Loop(Writer):
         if first in outer.f.lines and first not in outer.joined:
             alone = outer.last_read.get(first) == outer.order.get(loop)
             known = outer.name(first)
-            twice = list(loop.args).count(first) > 1
-            if alone and not twice and known not in self.variables.values():
+            again = read_again(outer, loop, k)
+            if alone and not again and known not in self.variables.values():
                 return known
         own = self.names.carries.get((loop, k))
         if own is None:
@@ -315,13 +340,24 @@ class _Loop(Writer):
             after = self.body.next(k)
             if after not in self.order or after in self.direct or k in at_end:
                 continue
-            if any(k in r for r in reading[self.order[after] + 1 :]):
-                continue
-            if after in self.joined:
+            if after in self.joined or self._read_later(k, after, reading):
                 continue
             self.direct[after] = self.variables[k]
         for n in [*self.stores, *(self.body.next(k) for k in self.body.carries)]:
             self.last_read[n] = FOREVER
+
+    def _read_later(self, k: int, after: Node, reading: list[set[int]]) -> bool:
+        """Is the old value of carry k read once its variable holds the next one?"""
+        first = self.order[after] + 1
+        if is_projection(after):  # written by its loop, at every step of it
+            first = self.order[after.args[0]]
+        for n in self.joined:
+            end = n
+            while end in self.joined:
+                end = self.joined[end]
+            if end is after and n in self.order:
+                first = min(first, self.order[n] + 1)
+        return any(k in r for r in reading[first:])
 
     def _store_formals(self, into: list[Statement]) -> None:
         """What enters a step, or is the same at every step, is stored first."""

@@ -135,7 +135,8 @@ class Writer:
         for n, i in self.order.items():
             for r in at_line[n]:
                 last[r] = max(last.get(r, -1), i)
-        for _, n in self.f.results:
+        kept = self.plan.saved if self.f.name == "forward" else ()
+        for n in (*kept, *(n for _, n in self.f.results)):
             last[n] = FOREVER
             while self.views.is_view(n):
                 n = n.args[0]
@@ -170,6 +171,8 @@ class Writer:
                 self.joined[first] = total
         for b in self.f.blocks:
             for n in b.lines:
+                if is_loop(n):
+                    self.join_starts(n)
                 if not changes_first(n):
                     continue
                 a = n.args[0]
@@ -325,6 +328,12 @@ class Writer:
         self.out.dtypes[n] = REAL
         into.append(Statement(text, self.name(n), "", n, update=True))
         return True
+
+    def join_starts(self, n: Node) -> None:
+        """A carry and what it starts as have one name, where nothing else reads it."""
+        from .loops import join_starts
+
+        join_starts(self, n)
 
     def loop(self, n: Node) -> list[Statement]:
         """The lines of a run-time loop."""

@@ -233,6 +233,57 @@ for t in T {
 }
 loss = mean(s)
 """,
+    "old_values_read_late": """input x: [N, T, 3]
+param W: [3, 3] = glorot()
+h: [N, 3] = 0.2
+for t in T {
+  v = h
+  for k in 2 { v = tanh(v @ W + x[:, t] * h) }
+  q[:, t] = sum(h * v, axis = 1)
+  u = h * 2
+  h = v
+  w: [N, 3] = 0
+  for k in 2 { w = tanh(w @ W + u) }
+  g[:, t] = sum(w, axis = 1) + sum(u, axis = 1)
+}
+loss = mean(q^2) + mean(g) + mean(h)
+output q, g
+""",
+    "start_read_through_a_view": """input x: [N, N]
+param W: [N, N] = 0.1
+A = tanh(x @ W)
+for t in 3 { A = tanh(A @ A' + x) }
+B = sin(x @ W)
+C = B'
+for t in 3 { B = tanh(B @ C) + B }
+loss = mean(A^2) + mean(B)
+""",
+    "kept_apart": """input x: [N, T]
+param a = 0.5
+lo: [N] = 10
+hi: [N] = -10
+for t in T {
+  z = a * x[:, t]
+  m = max(hi, z)
+  lo = min(lo, z) + 0 * hi
+  hi = m
+}
+loss = mean((hi - lo)^2)
+output lo, hi
+""",
+    "starts_that_are_saved": """input x: [N, T, 2]
+input y: [N, 2]
+param W: [2, 3] = glorot()
+param U: [3, 3] = glorot()
+h = tanh(y @ W)
+for t in T { h = tanh(x[:, t] @ W + h @ U); hs[:, t] = h }
+g = sigmoid(y @ W)
+c = g @ U
+for t in T { g = g * 0.5 + c; gs[:, t] = g }
+k = y @ W
+for t in T { k = sin(k) }
+loss = mean(hs^2) + mean(gs^2) + mean(k)
+""",
 }
 cases = pytest.mark.parametrize("name", PROGRAMS)
 levels = pytest.mark.parametrize("level", (0, 1))
