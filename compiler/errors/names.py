@@ -79,12 +79,36 @@ def not_a_size(span: Span, name: str, where: str) -> Diagnostic:
     )
 
 
+# What other languages and libraries call a thing -> what a program says instead.
+ELSEWHERE = {
+    "range": "`for t in T { … }` over a size, `repeat i in 3 { … }` for copies",
+    "zeros": "`= 0`: a number fills the shape, `param b: [n] = 0`",
+    "ones": "`= 1`: a number fills the shape, `param g: [n] = 1`",
+    "xavier": "`glorot()`",
+    "kaiming": "`he()`",
+    "randn": "`normal(0, 1)`",
+    "rand": "`uniform(0, 1)`",
+    "Linear": "`dense(x, n)`, or `linear(x, n)` without bias",
+    "transpose": "`x'` or `x.T`; of other axes `rearrange(x, \"n t c -> t n c\")`",
+    "matmul": "`a @ b`",
+    "dot": "`a @ b`",
+    "len": "the size's name: of `x: [N, 3]` it is `N`",
+    "ln": "`log`",
+    "power": "`x^y`",
+    "pow": "`x^y`",
+    "norm": "`sqrt(sum(x^2))`",
+    "print": "`output name = …`",
+}
+
+
 def unknown_function(
     span: Span, name: str, meant: str = "", where: str = "", later: int = 0
 ) -> Diagnostic:
     notes: Notes = []
     if later:
         notes.append(("help", f"`{name}` is defined on line {later}: move it up"))
+    elif name in ELSEWHERE:
+        notes.append(("help", f"here it is {ELSEWHERE[name]}"))
     elif meant:
         shown = f" ({where})" if where else ""
         notes.append(("help", f"did you mean `{meant}`{shown}?"))

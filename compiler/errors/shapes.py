@@ -681,7 +681,9 @@ def one_axis(span: Span, name: str) -> Diagnostic:
 
 def wants_text(span: Span, function: str, name: str, what: str) -> Diagnostic:
     help_ = f'write it in quotes: `{name} = "…"`'
-    if name == "pattern" and what == "a value":
+    if function == "einsum":
+        help_ = 'the pattern stands first: `einsum("n i, i o -> n o", x, W)`'
+    elif name == "pattern" and what == "a value":
         help_ = f"axes are given by keyword: `{function}(x, axis = -1)`"
     return Diagnostic(
         "wants-text",

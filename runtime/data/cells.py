@@ -9,6 +9,7 @@ many more there are, and what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from .reading import Raw
 Rows = NDArray[np.int64]
 BLOCK = 2**22  # cells that are looked at together
 _EXACT = 2.0**53  # whole numbers up to here are exact as float64
+COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d*)?")  # 1,5 and 1,000
 
 
 def blocks(raw: Raw, rows: Rows | None = None) -> Iterator[tuple[Rows, NDArray[Any]]]:
@@ -127,6 +129,8 @@ def refuse_kinds(raw: Raw) -> None:
                 if kind == "real" and raw.values[0].size == 1
                 else "most cells here are numbers, so these are no classes"
             )
+            if all(COMMAS.fullmatch(raw.text(*cell).strip()) for cell in cells):
+                help_ = "a number has a point and no comma: 1.5 for 1,5, 1000 for 1,000"
             refuse(raw, cells, f"is not {noun}, and {raw.name} is {kind}", help_)
     if kind == "int" and raw.values.dtype.kind == "f" and not is_classes(raw):
         _refuse_fractions(raw)

@@ -199,8 +199,9 @@ def shorten(titles: Sequence[str]) -> str:
 
 
 def _suggest(name: str, titles: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, titles, 1)
-    return f"did you mean {close[0]!r}?" if close else ""
+    folded = {title.casefold(): title for title in reversed(titles)}
+    close = difflib.get_close_matches(name.casefold(), folded, 1)
+    return f"did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def _is_number(cell: str) -> bool:

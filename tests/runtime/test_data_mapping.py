@@ -75,6 +75,8 @@ def test_two_inputs_can_not_share_what_is_left() -> None:
 def test_a_scalar_input_takes_nothing_that_is_left() -> None:
     with pytest.raises(DataError, match=r"no column for y\n.*did you mean 'yy'\?"):
         named("x.0", "x.1", "yy")
+    with pytest.raises(DataError, match=r"no column for y\n.*did you mean 'Y'\?"):
+        named("x.0", "x.1", "Y")
 
 
 def test_columns_of_inputs_that_are_not_needed_are_left_alone() -> None:

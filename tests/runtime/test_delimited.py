@@ -289,6 +289,11 @@ def test_words_in_a_real_label_get_a_hint(tmp_path: Path) -> None:
     assert lines[-1] == "an int input takes words as classes: input y: int[…]"
 
 
+def test_decimal_commas_get_a_hint(tmp_path: Path) -> None:
+    lines = error(tmp_path, LOGISTIC, "a;y\n1,5;1\n-2,25;0\n")
+    assert lines[-1] == "a number has a point and no comma: 1.5 for 1,5, 1000 for 1,000"
+
+
 def test_bools(tmp_path: Path) -> None:
     sig = signature(
         inputs=[given("m", "bool", [N], 1)],
