@@ -11,7 +11,7 @@ Inputs          x real
 Parameters      w1 (), w2 (), w3 ()
 Notation        d_v is the adjoint of v: the array of the partials of the loss by v. It
                 has the shape of v.
-Cost            forward 18 FLOP, backward 16: 0.9 times
+Cost            forward 18 FLOP, backward 15: 0.8 times
 """
 
 import numpy as np
@@ -44,18 +44,17 @@ def forward(params, x):
     z3 = w3 * a2
 
     # loss L = -log(σ(z3))                                                  chain.net:13
-    negative = -z3
-    L = np.maximum(negative, 0) + np.log1p(np.exp(np.minimum(negative, -negative)))
-    return L, (x, w2, w3, a1, a2, negative)
+    L = np.maximum(-z3, 0) + np.log1p(np.exp(np.minimum(z3, -z3)))
+    return L, (x, w2, w3, a1, a2, z3)
 
 
 def backward(saved, d_loss=1.0):
     """Return the adjoint of every parameter: forward, from its last line up."""
-    x, w2, w3, a1, a2, negative = saved
+    x, w2, w3, a1, a2, z3 = saved
 
     # loss L = -log(σ(z3))                                                  chain.net:13
-    #   d_z3 = -d_loss sigmoid(negative)
-    d_z3 = -d_loss * (1 / (1 + np.exp(-negative)))
+    #   d_z3 = -d_loss sigmoid(-z3)
+    d_z3 = -d_loss * (1 / (1 + np.exp(z3)))
 
     # z3 = w3 * a2                                                          chain.net:12
     #   d_w3 = d_z3 a2,  d_a2 = d_z3 w3
@@ -101,6 +100,5 @@ def evaluate(params, x):
     z3 = w3 * a2
 
     # loss L = -log(σ(z3))                                                  chain.net:13
-    negative = -z3
-    L = np.maximum(negative, 0) + np.log1p(np.exp(np.minimum(negative, -negative)))
+    L = np.maximum(-z3, 0) + np.log1p(np.exp(np.minimum(z3, -z3)))
     return {"loss": L, "L": L}

@@ -128,17 +128,14 @@ def backward(saved, d_loss=1.0):
     d_h2 = d_scores @ W.T  # (N, 128)
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
-    #   d_K_h2 = …,  d_b_h2 = …,  d_patches_2 = …,
-    #   d_h1 = fold(d_patches_2')[:, 1:5, 1:5],  (ties of the maximum share evenly)
+    #   d_K_h2 = …,  d_b_h2 = …,  d_h1 = …,  (ties of the maximum share evenly)
     mask = larger_2.reshape(N, 2, 2, 2, 2, 32) == larger_3[:, :, None, :, None]
     total_2 = mask.sum(axis=(2, 4), keepdims=True).astype(K_h2.dtype)
     share = d_h2.reshape(N, 2, 1, 2, 1, 32) / total_2  # (N, 2, 1, 2, 1, 32)
     mask_2 = (larger_2 > 0) & mask.reshape(N, 4, 4, 32)  # (N, 4, 4, 32)
     d_windows = share * mask_2.reshape(N, 2, 2, 2, 2, 32)  # (N, 2, 2, 2, 2, 32)
-    d_x = np.tensordot(
-        patches_2, d_windows.reshape(N, 4, 4, 32), axes=([0, 1, 2], [0, 1, 2])
-    )
-    d_K_h2 = d_x.reshape(3, 3, 16, 32)  # (3, 3, 16, 32)
+    z = patches_2.reshape(-1, 144).T @ d_windows.reshape(N, 4, 4, 32).reshape(-1, 32)
+    d_K_h2 = z.reshape(3, 3, 16, 32)  # (3, 3, 16, 32)
     d_b_h2 = d_windows.reshape(N, 4, 4, 32).sum(axis=(0, 1, 2))  # (32,)
     d_patches_2 = np.tensordot(
         d_windows.reshape(N, 4, 4, 32), K_h2.reshape(144, 32), axes=([3], [1])
@@ -159,10 +156,8 @@ def backward(saved, d_loss=1.0):
     share_2 = d_h1[:, :, None, :, None] / total_3  # (N, 4, 1, 4, 1, 16)
     mask_4 = (larger > 0) & mask_3.reshape(N, 8, 8, 16)  # (N, 8, 8, 16)
     d_windows_2 = share_2 * mask_4.reshape(N, 4, 2, 4, 2, 16)  # (N, 4, 2, 4, 2, 16)
-    d_x_2 = np.tensordot(
-        patches, d_windows_2.reshape(N, 8, 8, 16), axes=([0, 1, 2], [0, 1, 2])
-    )
-    d_K_h1 = d_x_2.reshape(3, 3, 1, 16)  # (3, 3, 1, 16)
+    z_2 = patches.reshape(-1, 9).T @ d_windows_2.reshape(N, 8, 8, 16).reshape(-1, 16)
+    d_K_h1 = z_2.reshape(3, 3, 1, 16)  # (3, 3, 1, 16)
     d_b_h1 = d_windows_2.reshape(N, 8, 8, 16).sum(axis=(0, 1, 2))  # (16,)
     return {
         "h1.conv.K": d_K_h1,
