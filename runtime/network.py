@@ -388,8 +388,17 @@ class Network:
         leading: list[Any] = []
         if self.signature["functions"][function]["params"]:
             leading.append(self.views(theta))
-        return self.module[function](
-            *leading, *self.extras(function, state, noise), *arrays
+        extras = self.extras(function, state, noise)
+        try:
+            return self.module[function](*leading, *extras, *arrays)
+        except IndexError as error:
+            raise self.outside(error) from error
+
+    def outside(self, error: IndexError) -> DataError:
+        """An index that the program computes has no range that data are checked by."""
+        return DataError(
+            f"{self.name} computes an index that lies outside of what it indexes",
+            str(error),
         )
 
     def extras(
@@ -429,7 +438,10 @@ class Network:
 
         def step(arrays: Sequence[Array], noise: Noise | None = None) -> float:
             drawn = (noise,) if random else ()
-            loss, saved, *new = forward(*leading, *drawn, *arrays)
+            try:
+                loss, saved, *new = forward(*leading, *drawn, *arrays)
+            except IndexError as error:
+                raise self.outside(error) from error
             gradients = backward(saved)
             for path, view in trained:
                 view[...] = gradients[path]

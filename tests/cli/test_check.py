@@ -91,3 +91,12 @@ def test_programs_without_a_gradient(gradc: Any, tmp_path: Path) -> None:
     (tmp_path / "f.net").write_text("input x\noutput y = 2 * x\n")
     done = gradc("check", "f.net")
     assert done.code == 2 and "has no loss" in done.err
+
+
+def test_a_computed_index_outside_is_the_data_s_fault(gradc: Any, net: Path) -> None:
+    text = "input i: int[N]\nparam E: [5, 3] = 1\nloss = mean(E[2 * i]^2)\n"
+    (net / "index.net").write_text(text, encoding="utf-8")
+    (net / "index.csv").write_text("i\n0\n3\n", encoding="utf-8")
+    for verb in ("check", "train"):
+        done = gradc(verb, "index.net", "--data", "index.csv")
+        assert done.code == 4 and "computes an index that lies outside" in done.err
