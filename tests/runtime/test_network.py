@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from handwritten import signature, source
 
+from gradc.errors import DataError
 from gradc.network import Network
 from gradc.streams import key, stream
 
