@@ -30,9 +30,14 @@ from .statements import FOREVER, Statement, Writer
 STEP = "    "
 
 
-def loop_statements(outer: Writer, loop: Node) -> list[Statement]:
-    """The statements of one loop, in the function that `outer` writes."""
-    return _Loop(outer, outer.f.bodies[loop]).statements()
+class FunctionWriter(Writer):
+    """One function to statements."""
+
+    def join_starts(self, n: Node) -> None:
+        join_starts(self, n)
+
+    def loop(self, n: Node) -> list[Statement]:
+        return _Loop(self, self.f.bodies[n]).statements()
 
 
 def join_starts(w: Writer, loop: Node) -> None:
@@ -118,7 +123,7 @@ class _Step(Expressions):
         return super().chosen(n, drop)
 
 
-class _Loop(Writer):
+class _Loop(FunctionWriter):
     """One loop to statements."""
 
     def __init__(self, outer: Writer, body: Body) -> None:

@@ -20,6 +20,7 @@ from .cost import Cost, count
 from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
+from .loops import FunctionWriter
 from .names import MARKED, Names
 from .plan import Function, Plan, Settings
 from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
@@ -69,7 +70,7 @@ class _Module:
         writers: dict[str, Writer] = {}
         bodies: dict[str, list[BlockText]] = {}
         for key, f in plan.functions.items():
-            writer = writers[key] = Writer(
+            writer = writers[key] = FunctionWriter(
                 plan, f, self.names, self.scope, self.complex
             )
             if key in ("evaluate", "predict"):
