@@ -49,6 +49,7 @@ def reverse(
     sweep = Sweep(dict(outputs))
     order = active(outputs, wrt, within)
     reached = set(order)
+    spread: dict[Node, int] = {}  # a leaf in a larger shape -> who added to it last
     for node in reversed(order):
         g = sweep.adjoints.get(node)
         if g is None or g.op.name == "zero":
@@ -61,10 +62,14 @@ def reverse(
         with deriving(node.graph), node.graph.at(node.origin):
             shares = node.op.vjp(g, node, *node.args, **node.attrs)
             touched = _add(sweep, node.args, shares, reached)
+        # Equations share `b` in the shape of the rows: it belongs to none of them.
+        equation = spread.get(node, node.origin.equation)
         for argument in touched:
+            if argument.op.view and argument.args[0].op.family == "leaf":
+                spread[argument] = equation
             if argument.op.family != "tuple":
                 total = sweep.adjoints[argument]
-                sweep.partials.append((node.origin.equation, argument, total))
+                sweep.partials.append((equation, argument, total))
         if node.op.family == "tuple":  # a loop has cotangents, which are no array
             del sweep.adjoints[node]
     return sweep

@@ -87,6 +87,7 @@ class Commentary:
     def _prepare(self, before: Joint) -> None:
         """Which node of the un-optimised program each variable is the adjoint of."""
         assert self.backward is not None
+        self.added = {(equation, node) for equation, node, _ in before.partials}
         self.targets: dict[int, list[Node]] = {}
         for b in before.program.training.bindings:
             if b.node in before.adjoints:
@@ -159,6 +160,8 @@ class Commentary:
                 left = self.adjoint_name(x, equation)
                 if left is None or left == right:
                     continue
+                if x.op.family == "leaf" and (equation, x) not in self.added:
+                    continue  # by a loss that is not over this parameter
                 sign = "+=" if left in self.mentioned else "="
                 if left in given:  # one rule an operand, where its last part is known
                     sign, part = given[left]

@@ -280,10 +280,20 @@ class _Loop(FunctionWriter):
         self.stores.setdefault(value, []).append(text)
 
     def _collect(self, p: Node, out: list[Statement]) -> None:
+        value = p.attrs["value"]
+        unnamed = p not in self.names.of and p not in self.outer.f.bound
+        if unnamed and value.op.family != "leaf" and not self._adjoint(p):
+            if self._carry_of(value) is None:  # `s_2_at[t] = s_2`
+                base = self.name(value).partition("⟦")[0]
+                copy = self.body.loop.origin.copy
+                self.names.of[p] = self.names.take(f"{base}_at", copy)
         target = self.outer.name(p)
         out.append(self._given(target, self._empty(p.shape, p.kind), p.shape))
         self._note(p)
         self._store(p.attrs["value"], f"{target}[{self.index}] = {{}}")
+
+    def _adjoint(self, p: Node) -> bool:
+        return self.backward and self.names.primal_of(p) is not None
 
     def _states(self, k: int, projections: list[Node], out: list[Statement]) -> None:
         """A carry before or after each step; for both, one array of T + 1 entries."""
