@@ -11,7 +11,7 @@ import pytest
 
 # Reasons for which a test may be skipped although every extra is installed: the material
 # is not part of the project, or far too large for it. `--strict-skips` fails on any other.
-ALLOWED_SKIPS = re.compile(r"needs (\.\./shared|torch|jax)\b")
+ALLOWED_SKIPS = re.compile(r"needs (\.\./shared|torch|jax)\b|torch is not installed")
 
 Golden = Callable[[Path, str], None]
 
