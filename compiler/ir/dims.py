@@ -324,14 +324,15 @@ def broadcast(a: Shape, b: Shape) -> Shape | Mismatch:
 
 
 def _ambiguous(large: Shape, small: Shape) -> int | None:
-    """The axis at which a tail with data dims would fit the larger shape elsewhere too."""
+    """The axis at which a tail with data dims would fit the larger shape elsewhere too.
+
+    A stretch axis is no such place: whoever wrote it left room for just this.
+    """
     if not any(d.symbols() for d in small if not d.stretch):
         return None
     n, k = len(large), len(small)
     for start in range(n - k):
         window = large[start : start + k]
-        if all(
-            p.stretch or q.stretch or p == q for p, q in zip(window, small, strict=True)
-        ):
+        if all(p == q and not p.stretch for p, q in zip(window, small, strict=True)):
             return start - n
     return None

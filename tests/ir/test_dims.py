@@ -81,6 +81,7 @@ ACCEPTED = [
     ((N, STRETCH), (STRETCH, N), (N, N)),
     ((STRETCH,), (STRETCH,), (STRETCH,)),
     ((N, HIDDEN), (64,), (N, 64)),
+    ((N, STRETCH, T), (T,), (N, STRETCH, T)),  # room that was left is no other place
 ]
 REFUSED = [
     ((N, 1), (N,), "sizes"),
