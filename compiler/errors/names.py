@@ -89,7 +89,7 @@ ELSEWHERE = {
     "randn": "`normal(0, 1)`",
     "rand": "`uniform(0, 1)`",
     "Linear": "`dense(x, n)`, or `linear(x, n)` without bias",
-    "transpose": "`x'` or `x.T`; of other axes `rearrange(x, \"n t c -> t n c\")`",
+    "transpose": '`x\'` or `x.T`; of other axes `rearrange(x, "n t c -> t n c")`',
     "matmul": "`a @ b`",
     "dot": "`a @ b`",
     "len": "the size's name: of `x: [N, 3]` it is `N`",
