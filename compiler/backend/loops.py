@@ -50,6 +50,9 @@ def join_starts(w: Writer, loop: Node) -> None:
         alone = w.last_read.get(first) == w.order[loop]
         plain = first in w.f.lines and not is_projection(first)
         taken = first in w.joined or first in w.joined.values()
+        mine, its = w.f.bound.get(first), w.f.bound.get(p)
+        if mine is not None and mine.primal is None:  # the user's own value
+            taken = taken or its is None or its.name != mine.name
         if plain and alone and not taken and not read_again(w, loop, k):
             w.joined[first] = p
 
@@ -282,11 +285,11 @@ class _Loop(FunctionWriter):
     def _collect(self, p: Node, out: list[Statement]) -> None:
         value = p.attrs["value"]
         unnamed = p not in self.names.of and p not in self.outer.f.bound
-        if unnamed and value.op.family != "leaf" and not self._adjoint(p):
-            if self._carry_of(value) is None:  # `s_2_at[t] = s_2`
-                base = self.name(value).partition("⟦")[0]
-                copy = self.body.loop.origin.copy
-                self.names.of[p] = self.names.take(f"{base}_at", copy)
+        plain = value.op.family != "leaf" and self._carry_of(value) is None
+        if unnamed and plain and not self._adjoint(p):  # `s_2_at[t] = s_2`
+            base = self.name(value).partition("⟦")[0]
+            copy = self.body.loop.origin.copy
+            self.names.of[p] = self.names.take(f"{base}_at", copy)
         target = self.outer.name(p)
         out.append(self._given(target, self._empty(p.shape, p.kind), p.shape))
         self._note(p)
