@@ -85,7 +85,9 @@ def number(value: float | bool) -> Expr:
 def power(base: Expr, exponent: Expr) -> Expr:
     """black hugs a power of simple operands and spaces out any other."""
     left, right = base.within(PRIMARY), exponent.within(UNARY)
-    nearest = right.partition("**")[0].strip()  # of a power of a power, what stands there
+    nearest = right.partition("**")[
+        0
+    ].strip()  # of a power of a power, what stands there
     simple = SIMPLE.match(left) and SIMPLE.match(nearest)
     return Expr(f"{left}**{right}" if simple else f"{left} ** {right}", POWER)
 
