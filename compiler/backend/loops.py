@@ -168,6 +168,10 @@ class _Loop(FunctionWriter):
         self._liveness()
         self._join()
         self._choose_direct()
+        self.readers = {
+            r for n, read in self.at_line.items() for r in read if r is not n
+        }
+        self.readers.update(self.joined, self.joined.values())
         inside: list[Statement] = []
         self._store_formals(inside)
         for block in self.f.blocks:
@@ -195,7 +199,13 @@ class _Loop(FunctionWriter):
             if value != variable:
                 out.append(self._given(variable, value, self.body.loop.args[k].shape))
         states: dict[int, list[Node]] = {}
-        for p in self.body.projections:
+        lines = [n for b in self.f.blocks for n in b.lines]
+        place = {n: i for i, n in enumerate(lines)}
+
+        def rank(p: Node) -> int:
+            return -1 if p.op.name == "last" else place.get(p.attrs["value"], -1)
+
+        for p in sorted(self.body.projections, key=rank):
             if p.op.name == "each":
                 carried = self._carry_of(p.attrs["value"])
                 if carried is not None:
@@ -405,9 +415,7 @@ class _Loop(FunctionWriter):
         """Does anything but a store read the value?"""
         if n in self.direct or any(self.body.next(k) is n for k in self.body.carries):
             return True
-        return any(n in self.reads(m) for m in self.order if m is not n) or (
-            n in self.joined or n in self.joined.values()
-        )
+        return n in self.readers
 
     def _rebind(self, into: list[Statement]) -> None:
         """The other carries, all at once."""

@@ -36,6 +36,8 @@ class Graph:
         self.deriving = False
         # loop -> its index and its carries, by the user's names
         self.loops: dict[Node, tuple[str, tuple[str, ...]]] = {}
+        # loop -> what its body is made of: the roles of the formals below each node
+        self.roles: dict[Node, dict[Node, frozenset[str]]] = {}
         self.drafts = 0  # loops begun: each tags its formals with a number of its own
 
     def __len__(self) -> int:

@@ -112,6 +112,8 @@ class Draft:
     tag: int = 0
     outer: dict[str, list[Node]] = field(default_factory=lambda: {r: [] for r in ROLES})
 
+    places: dict[tuple[str, Node], int] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         self.graph.drafts += 1
         self.tag = self.graph.drafts
@@ -139,9 +141,9 @@ class Draft:
 
     def _formal(self, role: str, value: Node, shape: Shape) -> Node:
         known = self.outer[role]
-        if value not in known:
+        place = self.places.setdefault((role, value), len(known))
+        if place == len(known):
             known.append(value)
-        place = known.index(value)
         return formal(self.graph, role, place, shape, value.kind, self.tag)
 
     def own(self, node: Node) -> Node | None:
@@ -411,28 +413,36 @@ def _last_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     return None
 
 
+def _computes(loop: Node, n: Node) -> bool:
+    """Is the value one that the recurrence computes at every step anyway?"""
+    roles = loop.graph.roles.get(loop)
+    if roles is None:
+        roles = loop.graph.roles[loop] = depends_on(loop.attrs["body"])
+    return "carry" in roles.get(n, ()) and n.op.name != "formal" and not n.op.view
+
+
 def _leaves(loop: Node, value: Node) -> dict[Node, tuple[Node | None, bool]]:
     """Where the lifting of `value` ends: at formals, and at what the recurrence computes."""
     graph = loop.graph
-    carries, slices, captures = formals(loop)
-    _, sequences, outer = parts(loop)
+    outer = dict(zip(ROLES, parts(loop), strict=True))
     leaves: dict[Node, tuple[Node | None, bool]] = {}
-    for f, x in zip(slices, sequences, strict=True):
-        leaves[f] = (x, True)
-    for f, x in zip(captures, outer, strict=True):
-        leaves[f] = (x, False)
-    for f in carries:
-        leaves[f] = (_collected(graph, loop, f), True)
-    roles = depends_on(loop.attrs["body"])
-    below = set(topological([value]))
-    for n, made_of in roles.items():
-        if (
-            n in below
-            and "carry" in made_of
-            and n.op.name != "formal"
-            and not n.op.view
-        ):
+    seen: set[Node] = set()
+    stack = [value]
+    while stack:
+        n = stack.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        if n.op.name == "formal":
+            role = n.attrs["role"]
+            if role == "carry":
+                leaves[n] = (_collected(graph, loop, n), True)
+            else:
+                leaves[n] = (outer[role][n.attrs["index"]], role == "slice")
+        elif _computes(loop, n):
             leaves[n] = (_collected(graph, loop, n), True)
+        else:
+            stack.extend(n.args)
     return leaves
 
 
@@ -450,9 +460,10 @@ def _each_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
         return graph.zero((steps, *value.shape), value.kind)
     if not _REWRITING[-1] and not _is_argument(value):
         return None
-    leaves = _leaves(loop, value)
-    if value in leaves and leaves[value][1] and not _is_argument(value):
+    carry = value.op.name == "formal" and not _is_argument(value)
+    if carry or _computes(loop, value):
         return None
+    leaves = _leaves(loop, value)
     made, varies = lifted(graph, value, steps, leaves)
     if made is None:
         return None
@@ -471,7 +482,7 @@ def _total_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     if not _REWRITING[-1]:
         return None
     name = e.op.name
-    if name != "formal" and e in _leaves(loop, e):  # a step computes it anyway
+    if _computes(loop, e):
         return None
 
     def total(x: Node) -> Node:

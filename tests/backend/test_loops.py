@@ -345,3 +345,18 @@ def test_a_million_steps_compile_as_two_do() -> None:
     source = driver.compile_source(Source.from_text("long.net", text)).source
     assert "for t in range(1000000):" in source
     assert len(source) < 10_000
+
+
+def test_the_time_to_compile_grows_with_the_body() -> None:
+    def nodes(copies: int) -> int:
+        """How many nodes a program has whose step has so many copies of a layer."""
+        text = (
+            "input x: [N, T, 4]\nparam W: [4, 4] = glorot()\nh: [N, 4] = 0\n"
+            f"for t in T {{ h = h + x[:, t]; repeat {copies} {{ h = tanh(h @ W) }} }}\n"
+            "loss = mean(h^2)\n"
+        )
+        joint = joint_of(text)
+        Emitted(joint)
+        return len(joint.program.graph)
+
+    assert nodes(80) < 4.5 * nodes(20)
