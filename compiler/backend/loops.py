@@ -23,6 +23,7 @@ from ..ir.dims import Shape
 from ..ir.node import Node
 from .bodies import Body, is_projection, sequence_core
 from .expressions import REAL, WEAK, Expressions, Value
+from .lines import statement_only
 from .pyast import item, name
 from .sizes import shape_text
 from .statements import FOREVER, Statement, Writer
@@ -376,7 +377,8 @@ class _Loop(FunctionWriter):
 
     def _read_later(self, k: int, after: Node, reading: list[set[int]]) -> bool:
         """Is the old value of carry k read once its variable holds the next one?"""
-        first = self.order[after] + 1
+        # `d = base.copy()` comes first, what is added then may not read the old d
+        first = self.order[after] + (not statement_only(after))
         if is_projection(after):  # written by its loop, at every step of it
             first = self.order[after.args[0]]
         for n in self.joined:
@@ -384,7 +386,7 @@ class _Loop(FunctionWriter):
             while end in self.joined:
                 end = self.joined[end]
             if end is after and n in self.order:
-                first = min(first, self.order[n] + 1)
+                first = min(first, self.order[n] + (not statement_only(n)))
         return any(k in r for r in reading[first:])
 
     def _store_formals(self, into: list[Statement]) -> None:

@@ -107,7 +107,7 @@ class Writer:
             base, copy = self.names.adjoint_base(bound.primal)
             key = f"{base}{copy}"
             holder = self.current.get(key)
-            at = self.order.get(n, 0)
+            at = self.order.get(n, 0) - statement_only(n)  # which is two lines
             if holder is not None and self.last_read.get(holder, -1) <= at:
                 given = self.names.of[n] = self.names.of[holder]
             else:

@@ -284,6 +284,22 @@ k = y @ W
 for t in T { k = sin(k) }
 loss = mean(hs^2) + mean(gs^2) + mean(k)
 """,
+    "picked_from_the_state": """input k: int[N, T]
+param E: [4, 4] = normal(0, 1)
+h: [N, 4] = 0
+for t in T {
+  h = tanh(h + E[k[:, t]]) * pick(h + 1, k[:, t])[:, *]
+}
+loss = mean(h^2)
+""",
+    "picked_and_mixed": """input k: int[N, T]
+param E: [4, 4] = normal(0, 1)
+h: [N, 4] = 0
+for t in T {
+  h = tanh(h @ E) * pick(h + 1, k[:, t])[:, *]
+}
+loss = mean(h^2)
+""",
 }
 cases = pytest.mark.parametrize("name", PROGRAMS)
 levels = pytest.mark.parametrize("level", (0, 1))
