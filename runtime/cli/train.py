@@ -118,11 +118,13 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         print_config(settings, compiled, args, terminal)
         return Exit.OK
 
+    from ..allocation import keep_freed
     from ..data import load as load_data
     from ..runs import RunFolder
     from ..trainer import Trainer
     from .session import Session, interruptible
 
+    keep_freed()
     network = load(compiled)
     data = load_data(compiled.signature, settings, folder)
     session = Session(terminal, data, args.threads)
