@@ -1,0 +1,323 @@
+"""The losses of the workloads for other libraries, in the forms that their users write.
+
+`torch_loss[family](P, D, options)` takes tensors by name. `array_loss[family](np, P, D, options)`
+is for libraries with NumPy's face (autograd, JAX), `jax_loss` where JAX has a better way.
+`tangent_loss[name]` are functions in the subset of Python that Tangent reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+K0, K1, EPS = 0.7978845608028654, 0.044715, 1e-5
+CNN = [
+    "h.conv1.K", "h.conv1.b", "h.conv2.K", "h.conv2.b",
+    "h.dense.W", "h.dense.b", "scores.dense.W", "scores.dense.b",
+]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ PyTorch
+def _torch_mlp(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    acts = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+    a = D["x"]
+    for W, b, kind in o["layers"]:
+        a = torch.addmm(P[b], a, P[W])
+        a = acts[kind](a) if kind else a
+    if o["layers"][-1][2]:
+        return ((a - D["y"]) ** 2).sum() / (2 * len(a))
+    return torch.nn.functional.cross_entropy(a, D["y"])
+
+
+def _torch_gated(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    acts = {
+        "tanh": torch.tanh,
+        "silu": F.silu,
+        "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+    }
+    h = D["x"]
+    for W, b, V, c, kind in o["layers"]:
+        z, s = torch.addmm(P[b], h, P[W]), torch.sigmoid(torch.addmm(P[c], h, P[V]))
+        h = acts[kind](z) * s + (h if o.get("residual") else 0)
+    return F.mse_loss(h, D["y"])
+
+
+def _torch_rnn(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    e = F.embedding(D["text"].t(), P["Wx"]) + P["bh"]
+    h, states = torch.zeros_like(e[0]), []
+    for x in e:
+        h = torch.tanh(torch.addmm(x, h, P["Wh"]))
+        states.append(h)
+    z = torch.addmm(P["bo"], torch.cat(states), P["Wo"])
+    return F.cross_entropy(z, D["target"].t().reshape(-1))
+
+
+def _torch_cnn(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
+    a = D["x"].permute(0, 3, 1, 2)
+    a = F.max_pool2d(F.relu(F.conv2d(a, K1.permute(3, 2, 0, 1), b1)), 2)
+    a = F.max_pool2d(F.relu(F.conv2d(a, K2.permute(3, 2, 0, 1), b2)), 2)
+    a = F.relu(torch.addmm(b3, a.permute(0, 2, 3, 1).reshape(len(a), -1), W3))
+    return F.cross_entropy(torch.addmm(b4, a, W4), D["y"])
+
+
+def _torch_gpt(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    b, T = D["text"].shape
+    C = P["word"].shape[1]
+    x = F.embedding(D["text"], P["word"]) + P["position"][:T]
+    for i in range(o["depth"]):
+        p = f"h[{i}]."
+        n = F.layer_norm(x, (C,), P[p + "norm1.gain"], eps=EPS)
+        q, k, v = (
+            a.view(b, T, o["heads"], -1).transpose(1, 2)
+            for a in (n @ P[p + "attend.q.linear.W"]).split(C, dim=2)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + y.transpose(1, 2).reshape(b, T, C) @ P[p + "attend.linear.W"]
+        u = F.layer_norm(x, (C,), P[p + "norm2.gain"], eps=EPS) @ P[p + "mlp.linear1.W"]
+        x = x + F.gelu(u, approximate="tanh") @ P[p + "mlp.linear2.W"]
+    z = F.layer_norm(x, (C,), P[o["last"]], eps=EPS) @ P["word"].t()
+    return F.cross_entropy(z.view(-1, z.shape[-1]), D["target"].view(-1))
+
+
+def _torch_chain(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    s = torch.sigmoid
+    return -torch.log(s(P["w3"] * s(P["w2"] * s(P["w1"] * D["x"]))))
+
+
+torch_loss = {
+    "small": _torch_mlp, "mlp": _torch_mlp, "gated": _torch_gated, "rnn": _torch_rnn,
+    "cnn": _torch_cnn, "gpt": _torch_gpt, "chain": _torch_chain,
+}  # fmt: skip
+
+
+# ---------------------------------------------------- libraries with the face of NumPy
+def _sigmoid(np: Any, z: Any) -> Any:
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def _cross_entropy(np: Any, z: Any, hot: Any) -> Any:
+    """Mean over all rows; `hot` has the labels as vectors: gathers are slow in autograd."""
+    m = np.max(z, axis=-1, keepdims=True)
+    lse = np.log(np.sum(np.exp(z - m), axis=-1, keepdims=True)) + m
+    return np.sum(hot * (lse - z)) / (z.size // z.shape[-1])
+
+
+def _array_mlp(np: Any, P: Any, D: Any, o: Any) -> Any:
+    acts = {
+        "relu": lambda z: np.maximum(z, 0.0),
+        "tanh": np.tanh,
+        "sigmoid": lambda z: _sigmoid(np, z),
+    }
+    a = D["x"]
+    for W, b, kind in o["layers"]:
+        a = np.dot(a, P[W]) + P[b]
+        a = acts[kind](a) if kind else a
+    if o["layers"][-1][2]:
+        return np.sum((a - D["y"]) ** 2) / (2 * len(D["x"]))
+    return _cross_entropy(np, a, D["hot"])
+
+
+def _gelu(np: Any, z: Any) -> Any:
+    return 0.5 * z * (1.0 + np.tanh(K0 * (z + K1 * z * z * z)))
+
+
+def _array_gated(np: Any, P: Any, D: Any, o: Any) -> Any:
+    acts = {
+        "tanh": np.tanh,
+        "silu": lambda z: z * _sigmoid(np, z),
+        "gelu_tanh": lambda z: _gelu(np, z),
+    }
+    h = D["x"]
+    for W, b, V, c, kind in o["layers"]:
+        y = acts[kind](np.dot(h, P[W]) + P[b]) * _sigmoid(np, np.dot(h, P[V]) + P[c])
+        h = h + y if o.get("residual") else y
+    return np.mean((h - D["y"]) ** 2)
+
+
+def _array_rnn(np: Any, P: Any, D: Any, o: Any) -> Any:
+    rows, steps = D["text"].shape
+    h, loss = np.zeros((rows, P["Wh"].shape[0]), D["hot_text"].dtype), 0.0
+    for t in range(steps):
+        h = np.tanh(np.dot(D["hot_text"][:, t], P["Wx"]) + np.dot(h, P["Wh"]) + P["bh"])
+        z = np.dot(h, P["Wo"]) + P["bo"]
+        loss = loss + _cross_entropy(np, z, D["hot"][:, t])
+    return loss / steps
+
+
+def _array_cnn(np: Any, P: Any, D: Any, o: Any) -> Any:
+    K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
+
+    def conv(a: Any, K: Any, b: Any) -> Any:
+        k = K.shape[0]
+        n = a.shape[1] - k + 1
+        places = [(i, j) for i in range(k) for j in range(k)]
+        cols = np.concatenate([a[:, i : i + n, j : j + n] for i, j in places], axis=3)
+        return np.maximum(np.dot(cols, np.reshape(K, (-1, K.shape[3]))) + b, 0.0)
+
+    def pool(a: Any) -> Any:
+        n, h, w, c = a.shape
+        a = a[:, : h // 2 * 2, : w // 2 * 2]
+        return np.max(np.reshape(a, (n, h // 2, 2, w // 2, 2, c)), axis=(2, 4))
+
+    a = pool(conv(pool(conv(D["x"], K1, b1)), K2, b2))
+    a = np.maximum(np.dot(np.reshape(a, (a.shape[0], -1)), W3) + b3, 0.0)
+    return _cross_entropy(np, np.dot(a, W4) + b4, D["hot"])
+
+
+def _array_gpt(np: Any, P: Any, D: Any, o: Any) -> Any:
+    b, T = D["text"].shape
+    C, heads = P["word"].shape[1], o["heads"]
+
+    def norm(x: Any, gain: Any) -> Any:
+        d = x - np.mean(x, axis=-1, keepdims=True)
+        return d / np.sqrt(np.mean(d * d, axis=-1, keepdims=True) + EPS) * gain
+
+    mask = np.triu(np.full((T, T), -1e30), 1).astype(D["hot"].dtype)
+    x = P["word"][D["text"]] + P["position"][:T]
+    for i in range(o["depth"]):
+        p = f"h[{i}]."
+        a = np.dot(norm(x, P[p + "norm1.gain"]), P[p + "attend.q.linear.W"])
+        q, k, v = (
+            np.transpose(
+                np.reshape(a[:, :, j * C : (j + 1) * C], (b, T, heads, -1)),
+                (0, 2, 1, 3),
+            )
+            for j in range(3)
+        )
+        s = np.matmul(q, np.transpose(k, (0, 1, 3, 2))) * (C // heads) ** -0.5 + mask
+        e = np.exp(s - np.max(s, axis=-1, keepdims=True))
+        y = np.matmul(e / np.sum(e, axis=-1, keepdims=True), v)
+        y = np.reshape(np.transpose(y, (0, 2, 1, 3)), (b, T, C))
+        x = x + np.dot(y, P[p + "attend.linear.W"])
+        u = np.dot(norm(x, P[p + "norm2.gain"]), P[p + "mlp.linear1.W"])
+        x = x + np.dot(_gelu(np, u), P[p + "mlp.linear2.W"])
+    z = np.dot(norm(x, P[o["last"]]), np.transpose(P["word"]))
+    return _cross_entropy(np, z, D["hot"])
+
+
+def _array_chain(np: Any, P: Any, D: Any, o: Any) -> Any:
+    def s(z: Any) -> Any:
+        return _sigmoid(np, z)
+
+    return -np.log(s(P["w3"] * s(P["w2"] * s(P["w1"] * D["x"]))))
+
+
+array_loss = {
+    "small": _array_mlp, "mlp": _array_mlp, "gated": _array_gated, "rnn": _array_rnn,
+    "cnn": _array_cnn, "gpt": _array_gpt, "chain": _array_chain,
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------- JAX
+def _jax_rnn(jnp: Any, P: Any, D: Any, o: Any) -> Any:
+    import jax
+
+    def cell(h: Any, x: Any) -> Any:
+        h = jnp.tanh(x + h @ P["Wh"])
+        return h, h
+
+    e = P["Wx"][D["text"].T] + P["bh"]
+    _, states = jax.lax.scan(cell, jnp.zeros_like(e[0]), e)
+    z = jax.nn.log_softmax(states @ P["Wo"] + P["bo"])
+    return -jnp.sum(D["hot"].swapaxes(0, 1) * z) / D["text"].size
+
+
+def _jax_cnn(jnp: Any, P: Any, D: Any, o: Any) -> Any:
+    import jax
+
+    K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
+
+    def conv(a: Any, K: Any, b: Any) -> Any:
+        z = jax.lax.conv_general_dilated(
+            a, K, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jax.nn.relu(z + b)
+
+    def pool(a: Any) -> Any:
+        window = (1, 2, 2, 1)
+        return jax.lax.reduce_window(a, -jnp.inf, jax.lax.max, window, window, "VALID")
+
+    a = pool(conv(pool(conv(D["x"], K1, b1)), K2, b2))
+    a = jax.nn.relu(a.reshape(len(a), -1) @ W3 + b3)
+    return -jnp.sum(D["hot"] * jax.nn.log_softmax(a @ W4 + b4)) / len(a)
+
+
+jax_loss = array_loss | {"rnn": _jax_rnn, "cnn": _jax_cnn}
+
+
+# ------------------------------------------------------------------------------ Tangent
+def _tangent_w1(W1, b1, W2, b2, x, y):  # type: ignore[no-untyped-def]
+    a1 = 1.0 / (1.0 + np.exp(-(np.dot(x, W1) + b1)))
+    a2 = 1.0 / (1.0 + np.exp(-(np.dot(a1, W2) + b2)))
+    d = a2 - y
+    return np.sum(d * d) / 20.0
+
+
+def _tangent_w2(W1, b1, W2, b2, x, y):  # type: ignore[no-untyped-def]
+    a1 = np.maximum(np.dot(x, W1) + b1, 0.0)
+    z = np.dot(a1, W2) + b2
+    lse = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    return np.sum(y * (lse - z)) / 32.0
+
+
+def _tangent_w3(W1, b1, W2, b2, W3, b3, x, y):  # type: ignore[no-untyped-def]
+    a1 = np.maximum(np.dot(x, W1) + b1, 0.0)
+    a2 = np.maximum(np.dot(a1, W2) + b2, 0.0)
+    z = np.dot(a2, W3) + b3
+    lse = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    return np.sum(y * (lse - z)) / 256.0
+
+
+def _tangent_w4(W1, V1, W2, V2, W3, V3, b1, c1, b2, c2, b3, c3, x, y):  # type: ignore[no-untyped-def]
+    h1 = np.tanh(np.dot(x, W1) + b1) / (1.0 + np.exp(-(np.dot(x, V1) + c1)))
+    h2 = np.tanh(np.dot(h1, W2) + b2) / (1.0 + np.exp(-(np.dot(h1, V2) + c2)))
+    z = np.dot(h2, W3) + b3
+    t = 0.5 * z * (1.0 + np.tanh(0.7978845608028654 * (z + 0.044715 * z * z * z)))
+    h3 = t / (1.0 + np.exp(-(np.dot(h2, V3) + c3)))
+    d = h3 - y
+    return np.sum(d * d) / 1048576.0
+
+
+def _tangent_w5(Wx, Wh, bh, Wo, bo, x, y, h0):  # type: ignore[no-untyped-def]
+    h = h0
+    loss = 0.0
+    for t in range(32):
+        a = x[t]
+        b = y[t]
+        h = np.tanh(np.dot(a, Wx) + np.dot(h, Wh) + bh)
+        z = np.dot(h, Wo) + bo
+        lse = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+        loss = loss + np.sum(b * (lse - z)) / 1024.0
+    return loss
+
+
+def _tangent_w8(w1, w2, w3, x):  # type: ignore[no-untyped-def]
+    a1 = 1.0 / (1.0 + np.exp(-(w1 * x)))
+    a2 = 1.0 / (1.0 + np.exp(-(w2 * a1)))
+    a3 = 1.0 / (1.0 + np.exp(-(w3 * a2)))
+    return -np.log(a3)
+
+
+tangent_loss = {
+    "W1": (_tangent_w1, ("x", "y")), "W2": (_tangent_w2, ("x", "hot")),
+    "W3": (_tangent_w3, ("x", "hot")), "W4": (_tangent_w4, ("x", "y")),
+    "W5": (_tangent_w5, ("turned_text", "turned_hot", "h0")), "W8": (_tangent_w8, ("x",)),
+}  # fmt: skip
