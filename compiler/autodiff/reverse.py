@@ -11,11 +11,11 @@ any others: they share what they need of the primal, and can be differentiated a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph
+from ..ir.graph import SERIAL, Graph
 from ..ir.node import Node
 from ..ir.program import Joint, Program, Root
 
@@ -39,44 +39,65 @@ def reverse(
     outputs: Mapping[Node, Node],
     wrt: Collection[Node],
     within: Collection[Node] | None = None,
+    meet: Callable[[Node, Node], Node] | None = None,
 ) -> Sweep:
     """Pull the cotangents of `outputs` back to `wrt`.
 
     Only active nodes are visited: real ones, between the two. With `within`, the sweep does
     not go on to the arguments of other nodes: the chain rule of one equation is read off
-    this way.
+    this way. `meet(node, adjoint)` is told each adjoint when it is complete, and what it
+    returns goes on in its place: so the chain is cut into links.
     """
     sweep = Sweep(dict(outputs))
     order = active(outputs, wrt, within)
+    if not order:
+        return sweep
+    graph = order[0].graph
+    saved, graph.deriving = (graph.deriving, graph.origin), True
+    try:
+        _pull_back(sweep, graph, order, within, meet)
+    finally:
+        graph.deriving, graph.origin = saved
+    return sweep
+
+
+def _pull_back(
+    sweep: Sweep,
+    graph: Graph,
+    order: list[Node],
+    within: Collection[Node] | None,
+    meet: Callable[[Node, Node], Node] | None,
+) -> None:
+    """Visit the active nodes from the last; what is made comes from where a node does."""
     reached = set(order)
+    adjoints, partials = sweep.adjoints, sweep.partials
     spread: dict[Node, int] = {}  # a leaf in a larger shape -> who added to it last
     for node in reversed(order):
-        g = sweep.adjoints.get(node)
+        g = adjoints.get(node)
         if g is None or g.op.name == "zero":
-            sweep.adjoints.pop(node, None)
+            adjoints.pop(node, None)
             continue
-        passes_on = node.op.vjp is not None and (within is None or node in within)
-        if not passes_on or not node.args:
+        if meet is not None and node.op.family != "tuple":
+            g = adjoints[node] = meet(node, g)
+        vjp = node.op.vjp
+        if vjp is None or not node.args or not (within is None or node in within):
             continue
-        assert node.op.vjp is not None
-        with deriving(node.graph), node.graph.at(node.origin):
-            shares = node.op.vjp(g, node, *node.args, **node.attrs)
-            touched = _add(sweep, node.args, shares, reached)
+        graph.origin = node.origin
+        shares = vjp(g, node, *node.args, **node.attrs)
+        touched = _add(adjoints, node.args, shares, reached)
         # Equations share `b` in the shape of the rows: it belongs to none of them.
         equation = spread.get(node, node.origin.equation)
         for argument in touched:
             if argument.op.view and argument.args[0].op.family == "leaf":
                 spread[argument] = equation
             if argument.op.family != "tuple":
-                total = sweep.adjoints[argument]
-                sweep.partials.append((equation, argument, total))
+                partials.append((equation, argument, adjoints[argument]))
         if node.op.family == "tuple":  # a loop has cotangents, which are no array
-            del sweep.adjoints[node]
-    return sweep
+            del adjoints[node]
 
 
 def _add(
-    sweep: Sweep,
+    adjoints: dict[Node, Node],
     arguments: Iterable[Node],
     shares: Iterable[Node | None],
     reached: Collection[Node],
@@ -86,8 +107,8 @@ def _add(
     for argument, share in zip(arguments, shares, strict=True):
         if share is None or share.op.name == "zero" or argument not in reached:
             continue
-        so_far = sweep.adjoints.get(argument)
-        sweep.adjoints[argument] = share if so_far is None else so_far + share
+        so_far = adjoints.get(argument)
+        adjoints[argument] = share if so_far is None else so_far + share
         touched[argument] = None
     return list(touched)
 
@@ -109,7 +130,7 @@ def active(
                 stack.extend(node.args)
     between: set[Node] = set()
     order = []
-    for node in sorted(seen, key=lambda n: n.serial):
+    for node in sorted(seen, key=SERIAL):
         if node.kind == "real" and (
             node in sources
             or (node.op.vjp is not None and any(a in between for a in node.args))
@@ -153,27 +174,11 @@ def differentiate(program: Program, wrt: tuple[str, ...] = ()) -> Joint:
         frozen = tuple(p.path for p in program.params)
         return Joint(program, None, {}, {}, (), frozen)
     seed = graph.leaf("seed", "d_loss", ())
-    groups: dict[tuple[int, ...], dict[str, Node]] = {}
-    for p in program.params:
-        covering = tuple(i for i, r in enumerate(mode.losses) if covers(r, p.path))
-        groups.setdefault(covering, {})[p.path] = p.node
-    everything = tuple(range(len(mode.losses)))
-    for i in program.inputs:
-        if i.name in wrt:
-            groups.setdefault(everything, {})[i.name] = i.node
-
     gradients: dict[str, Node] = {}
     adjoints: dict[Node, Node] = {}
     partials: list[Partial] = []
-    for covering, targets in groups.items():
-        losses = [mode.losses[i] for i in covering]
-        whole = mode.total if covering == everything else None
-        seeds = _seeds(losses if whole is None else [whole], seed)
-        reached = trained(seeds)
-        wanted = {k: n for k, n in targets.items() if n in reached or k in wrt}
-        if not wanted:
-            continue
-        sweep = reverse(seeds, list(wanted.values()))
+    for roots, wanted in groups(program, wrt):
+        sweep = reverse(seeds(roots, seed), list(wanted.values()))
         for key, node in wanted.items():
             gradients[key] = sweep.adjoints.get(node) or graph.zero(node.shape)
         for node, adjoint in sweep.adjoints.items():
@@ -190,6 +195,29 @@ def differentiate(program: Program, wrt: tuple[str, ...] = ()) -> Joint:
     )
 
 
+def groups(
+    program: Program, wrt: tuple[str, ...] = ()
+) -> Iterator[tuple[list[Root], dict[str, Node]]]:
+    """Losses, and the parameters (and inputs) that just they train: one sweep each."""
+    mode = program.training
+    found: dict[tuple[int, ...], dict[str, Node]] = {}
+    for p in program.params:
+        covering = tuple(i for i, r in enumerate(mode.losses) if covers(r, p.path))
+        found.setdefault(covering, {})[p.path] = p.node
+    everything = tuple(range(len(mode.losses)))
+    for i in program.inputs:
+        if i.name in wrt:
+            found.setdefault(everything, {})[i.name] = i.node
+    for covering, targets in found.items():
+        losses = [mode.losses[i] for i in covering]
+        whole = mode.total if covering == everything else None
+        roots = losses if whole is None else [whole]
+        reached = trained(r.node for r in roots)
+        wanted = {k: n for k, n in targets.items() if n in reached or k in wrt}
+        if wanted:
+            yield roots, wanted
+
+
 def covers(loss: Root, path: str) -> bool:
     """Does the loss train the parameter of this path? `over a` names a or what lies below."""
     if loss.over is None:
@@ -197,12 +225,12 @@ def covers(loss: Root, path: str) -> bool:
     return any(path == a or path.startswith((f"{a}.", f"{a}[")) for a in loss.over)
 
 
-def _seeds(roots: Iterable[Root], seed: Node) -> dict[Node, Node]:
+def seeds(roots: Iterable[Root], seed: Node) -> dict[Node, Node]:
     """Every root has the cotangent d_loss; twice, if two losses are one value."""
-    seeds: dict[Node, Node] = {}
+    found: dict[Node, Node] = {}
     for r in roots:
-        seeds[r.node] = seeds[r.node] + seed if r.node in seeds else seed
-    return seeds
+        found[r.node] = found[r.node] + seed if r.node in found else seed
+    return found
 
 
 def trained(roots: Iterable[Node]) -> set[Node]:

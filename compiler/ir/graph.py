@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from .dims import Dim, Shape, as_shape
@@ -27,6 +28,8 @@ class Graph:
 
     def __init__(self, limit: int = 10_000_000) -> None:
         self._table: dict[tuple[Any, ...], Node] = {}
+        # Integers, the most frequent leaves: (value, kind, name) -> node of the table.
+        self._integers: dict[tuple[Number, Kind, str], Node] = {}
         self._serial = 0
         self.limit = limit
         self.origin = Origin()  # given to every node that is made; see `at`
@@ -69,6 +72,14 @@ class Graph:
         """
         if kind is None:
             kind = "bool" if isinstance(value, bool) else "real"
+        if value.__class__ is int:
+            known = self._integers.get((value, kind, name))
+            if known is None:
+                known = self.intern(
+                    "const", (), {"value": value, "kind": kind, "name": name}
+                )
+                self._integers[value, kind, name] = known
+            return known
         if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
             value = value if str(value) == "-0.0" else int(value)
         return self.intern("const", (), {"value": value, "kind": kind, "name": name})
@@ -89,8 +100,14 @@ class Graph:
         Python numbers become constants; in an elementwise op, scalars are broadcast to
         the shape of the others. Anything else must have the shapes that `infer` asks for.
         """
-        record = REGISTRY[op]
-        nodes = tuple([a if isinstance(a, Node) else self.const(a) for a in args])
+        record = REGISTRY.ops[op]
+        nodes: tuple[Node, ...] = args  # type: ignore[assignment]
+        for a in args:
+            if a.__class__ is not Node:
+                nodes = tuple(
+                    [n if isinstance(n, Node) else self.const(n) for n in args]
+                )
+                break
         if record.family == "elementwise" and len(nodes) > 1:
             nodes = self._equal_shapes(nodes)
         for rule in record.simplify:
@@ -111,14 +128,12 @@ class Graph:
 
     def _equal_shapes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         shape = nodes[0].shape
-        alike = True
         for n in nodes:
-            if len(n.shape) != len(shape):
-                alike = False
-                if len(n.shape) > len(shape):
-                    shape = n.shape
-        if alike:
+            if n.shape is not shape and len(n.shape) != len(shape):
+                break
+        else:
             return nodes
+        shape = max((n.shape for n in nodes), key=len)
         return tuple([n if n.shape else self.broadcast(n, shape) for n in nodes])
 
     def intern(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any]) -> Node:
@@ -127,7 +142,7 @@ class Graph:
             key = (op, args, *[(k, _key(attrs[k])) for k in sorted(attrs)])
         node = self._table.get(key)
         if node is None:
-            record = REGISTRY[op]
+            record = REGISTRY.ops[op]
             shape, kind = record.infer(args, attrs)
             node = Node(
                 self, record, args, attrs, shape, kind, self._serial, self.origin
@@ -156,23 +171,27 @@ def _key(value: Any) -> Any:
 
 
 # ---------------------------------------------------------------------- traversals
+SERIAL = attrgetter("serial")
+"""The key by which nodes are sorted: arguments before users."""
+
+
 def ancestors(roots: Iterable[Node], stop: Collection[Node] = ()) -> set[Node]:
     """Every node that the roots depend on, roots included; `stop` nodes end a path."""
     seen: set[Node] = set()
     stack = list(roots)
+    pop, push, add = stack.pop, stack.extend, seen.add
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node not in stop:
-            stack.extend(node.args)
+        node = pop()
+        if node not in seen:
+            add(node)
+            if node.args and node not in stop:
+                push(node.args)
     return seen
 
 
 def topological(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
     """The ancestors, arguments before users, in the order in which they were made."""
-    return sorted(ancestors(roots, stop), key=lambda n: n.serial)
+    return sorted(ancestors(roots, stop), key=SERIAL)
 
 
 def depends(node: Node, on: Node) -> bool:
@@ -209,7 +228,7 @@ def rewrite(graph: Graph, roots: Iterable[Node], rule: Rule) -> dict[Node, Node]
     """
     new: dict[Node, Node] = {}
     for node in topological(roots):
-        args = tuple(new[a] for a in node.args)
+        args = tuple([new[a] for a in node.args])
         with graph.at(node.origin):
             made = rule(graph, node, args)
             if made is None:

@@ -44,6 +44,10 @@ def numeric(name: str) -> Infer:
     """Equal shapes; int op int is int, real op real is real."""
 
     def infer(args: tuple[Node, ...], attrs: Attrs) -> tuple[Shape, Kind]:
+        if len(args) == 2:  # most are
+            a, b = args
+            if a.kind == b.kind != "bool" and a.shape == b.shape:
+                return a.shape, a.kind
         kinds = {a.kind for a in args}
         if len(kinds) != 1 or "bool" in kinds:
             raise InferError(f"{name}: kinds {[a.kind for a in args]}")
@@ -56,8 +60,9 @@ def real(name: str) -> Infer:
     """Equal shapes, real arguments, a real result."""
 
     def infer(args: tuple[Node, ...], attrs: Attrs) -> tuple[Shape, Kind]:
-        if any(a.kind != "real" for a in args):
-            raise InferError(f"{name}: kinds {[a.kind for a in args]}")
+        for a in args:
+            if a.kind != "real":
+                raise InferError(f"{name}: kinds {[a.kind for a in args]}")
         return same_shape(name, args), "real"
 
     return infer

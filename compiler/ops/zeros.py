@@ -27,9 +27,11 @@ def is_zero(node: Node) -> bool:
 
 def number(node: Node) -> int | float | None:
     """The value of a nameless number, seen through a broadcast."""
-    if node.op.name == "broadcast":
+    op = node.op.name
+    if op == "broadcast":
         node = node.args[0]
-    if node.op.name == "const" and node.kind != "bool" and not node.attrs["name"]:
+        op = node.op.name
+    if op == "const" and node.kind != "bool" and not node.attrs["name"]:
         value: int | float = node.attrs["value"]
         return value
     return None
@@ -55,8 +57,14 @@ def masked(condition: Node, value: Node, kept: bool = True) -> Node:
 
 
 # ------------------------------------------------------------------------------ rules
+NOTEWORTHY = frozenset({"zero", "const", "broadcast", "where", "neg", "cotangents"})
+"""The ops of which the rules of arithmetic look for one among their arguments."""
+
+
 def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     a, b = args
+    if a.op.name not in NOTEWORTHY and b.op.name not in NOTEWORTHY:
+        return None
     if a.op.name == "cotangents":  # of one loop: tuples are added entry by entry
         from .loop import merged
 
@@ -75,6 +83,8 @@ def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
 
 def sub(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     a, b = args
+    if a.op.name not in NOTEWORTHY and b.op.name not in NOTEWORTHY:
+        return None
     if is_zero(b) or number(b) == 0:
         return a
     if is_zero(a) or number(a) == 0:
@@ -100,6 +110,8 @@ def _merged(graph: Graph, op: str, a: Node, b: Node) -> Node | None:
 
 def mul(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     a, b = args
+    if a.op.name not in NOTEWORTHY and b.op.name not in NOTEWORTHY:
+        return None
     if is_zero(a):
         return a
     if is_zero(b):
