@@ -198,7 +198,8 @@ class Expressions:
         else:
             source = next((t for when, t in n.op.choices if when(n)), n.op.numpy)
         text, given = _call(source, n, drop)
-        if drop and "keepdims=True" in text:
+        keeps = drop and not (callable(source) and _takes_keep(source))
+        if keeps and "keepdims=True" in text:
             text = text.replace(", keepdims=True", "").replace("keepdims=True", "")
             if not n.args[0].shape or all(
                 i in _axes(n) for i in range(len(n.args[0].shape))

@@ -71,7 +71,9 @@ def changes_first(n: Node) -> bool:
     if callable(update):
         made = update(n)
         update = made[0] if isinstance(made, tuple) else made
-    return update is not None and f"{{{n.op.args[0]}}}" in update
+    if update is None or ("{base}" in update and "base" not in n.op.args):
+        return False
+    return f"{{{n.op.args[0]}}}" in update
 
 
 def weight(n: Node, views: Views) -> int:

@@ -127,8 +127,9 @@ def sum_of_transpose(rw: Rewriter, n: Node) -> Node | None:
     perm = x.attrs["perm"]
     axes = tuple(sorted(perm[a] for a in n.attrs["axes"]))
     out = rw.make("sum", x.args[0], axes=axes)
-    kept = [d for d in n.shape if d != ONE]
-    if [d for d in out.shape if d != ONE] == kept:
+    # The order of what is left decides: equal sizes say nothing of it.
+    left = [perm[a] for a, d in enumerate(n.shape) if d != ONE]
+    if left == sorted(left):
         return out if out.shape == n.shape else rw.make("reshape", out, shape=n.shape)
     return rw.make("transpose", out, perm=perm)
 

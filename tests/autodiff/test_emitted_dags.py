@@ -80,10 +80,10 @@ def test_emitted(start: int) -> None:
                 assert error <= 1e-12 * scale, (seed, level, path)
 
 
-@pytest.mark.parametrize("start", range(0, 60, 15))
+@pytest.mark.parametrize("start", range(0, RUN, PART))
 def test_complex_step_on_the_emitted_source(start: int) -> None:
     """The analytic form of the source gives its own gradients: this is what `check` does."""
-    for seed in range(start, start + 15):
+    for seed in range(start, start + PART):
         dag = random_dag(2000 + seed)
         joint = differentiate(program_of(dag))
         module = Emitted(dag, joint, Options(level=1))

@@ -34,7 +34,8 @@ def check(seed: int) -> None:
     sweep = reverse({dag.loss: dag.graph.const(1)}, dag.params)
     grads = [sweep.adjoints.get(p) or dag.graph.zero(p.shape) for p in dag.params]
     verify([dag.loss, *grads])
-    assert len(topological([dag.loss, *grads])) <= 6 * size + 20, seed
+    # 30: of a few nodes with dear rules, as nested maxima, which share ties
+    assert len(topological([dag.loss, *grads])) <= 6 * size + 30, seed
     values = evaluate(grads, dag.leaves, dag.sizes)
     for p, value in zip(dag.params, values, strict=True):
         along = rng.uniform(-1, 1, np.shape(dag.leaves[p]))
@@ -44,10 +45,10 @@ def check(seed: int) -> None:
         assert abs(got - want) <= 1e-12 * scale, (seed, p, got, want)
 
 
-@pytest.mark.parametrize("start", range(0, 60, 15))
+@pytest.mark.parametrize("start", range(0, RUN, PART))
 def test_second_order_and_forward_mode(start: int) -> None:
     """The gradient of <gradient, v>, by complex step; and v through forward mode."""
-    for seed in range(start, start + 15):
+    for seed in range(start, start + PART):
         dag = random_dag(1000 + seed)
         rng = np.random.default_rng(seed)
         p = dag.params[0]

@@ -247,6 +247,8 @@ CASES: dict[str, list[Build]] = {
     ],
     "sum_of_transpose": [
         lambda g: total(apply("transpose", x(g), perm=(1, 0)), 0),
+        lambda g: total(apply("transpose", g("w", N, T, K), perm=(1, 2, 0)), 0),
+        lambda g: total(apply("transpose", g("w", N, T, K), perm=(1, 2, 0)), 1),
     ],
     "sum_of_placed": [
         lambda g: total(apply("put", index(g), g("v", N), size=T), 1),
@@ -429,6 +431,22 @@ def test_on_and_off(rule: Rule, build: Build, wrap: bool) -> None:
     assert new is not root, "the rule did not fire"
     assert not rw.exhausted
     assert new.shape == root.shape and new.kind == root.kind
+    agree(rule, leaves, root, new)
+
+
+@pytest.mark.parametrize(("rule", "build", "wrap"), cases())
+def test_of_equal_sizes(
+    rule: Rule, build: Build, wrap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rule tells axes apart by their sizes: here all are of one."""
+    monkeypatch.setitem(globals(), "T", N)
+    monkeypatch.setitem(globals(), "K", N)
+    leaves = Leaves(wrap)
+    root = build(leaves)
+    agree(rule, leaves, root, walk(Rewriter(leaves.graph, [rule]), root, leaves.bound))
+
+
+def agree(rule: Rule, leaves: Leaves, root: Node, new: Node) -> None:
     rng = np.random.default_rng(0)
     for draw in range(6):
         values = {}
