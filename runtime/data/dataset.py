@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,7 @@ from .cells import is_classes, missing_rows, refuse_kinds, refuse_missing
 from .reading import Raw, Reading, Text, read
 from .sources import File, Sources, Value
 from .tables import Part, RowSource, Table, split
-from .text import Windows, cut, encode, starts, vocabulary
+from .text import Characters, Windows, cut, encode, starts, vocabulary
 from .transforms import Transforms, check_range, convert, fit, rows_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ class Dataset:
     bindings: Mapping[str, str] = field(default_factory=dict)
     summary: Sequence[str] = ()
     dropped: int = 0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells data that are another's, or in another order, from these."""
+        parts = [self.train.digest()]
+        if self.valid is not None:
+            parts.append(self.valid.digest())
+        return " ".join(parts)
 
     @property
     def held_out(self) -> Part:
@@ -312,7 +321,7 @@ def _texts(
     transforms: Transforms,
     fraction: float | None,
 ) -> tuple[dict[str, Table], dict[str, Table]]:
-    """Windows for training and for validation, a table for each row dim with texts."""
+    """Rows for training and for validation, a table for each row dim with texts."""
     if not reading.texts:
         return {}, {}
     for name, text in reading.texts.items():
@@ -325,12 +334,12 @@ def _texts(
     dims = [_dim(work, text) for text in reading.texts.values()]
     for dim in dict.fromkeys(dims):
         mine = [t for t in reading.texts.values() if _dim(work, t) == dim]
-        trained[dim], inside = _windows(work, dim, mine, transforms, fraction)
+        trained[dim], inside = _text_rows(work, dim, mine, transforms, fraction)
         if inside is not None:
             held[dim] = inside
         if separate is not None:
             other = [separate.texts[t.entry["name"]] for t in mine]
-            held[dim], _ = _windows(work, dim, other, transforms, None, later=True)
+            held[dim], _ = _text_rows(work, dim, other, transforms, None, later=True)
     return trained, held
 
 
@@ -348,7 +357,7 @@ def _check_vocabulary(work: _Work, text: Text, characters: str) -> None:
         )
 
 
-def _windows(
+def _text_rows(
     work: _Work,
     dim: str,
     texts: Sequence[Text],
@@ -356,12 +365,18 @@ def _windows(
     fraction: float | None,
     later: bool = False,
 ) -> tuple[Table, Table | None]:
-    """A text's windows at every start, to train, and those of its end one behind another.
+    """The rows of a text to train on, and those of its end.
 
-    `later`: all of the text is held out. In prediction a text is one window.
+    Windows are at every start to train, and one behind another in what is held out; `later`:
+    all of the text is. In prediction a text is one window. Characters are in order in each.
     """
     if len({text.text for text in texts}) > 1:
         raise DataError(f"the texts of the rows {dim} are not the same text")
+    if len({text.in_windows for text in texts}) > 1:
+        shown = ", ".join(f"{t.entry['name']}: {show_type(t.entry)}" for t in texts)
+        raise DataError(
+            f"{shown}: a row of a text is a window or a character, not both"
+        )
     offset = max(text.later for text in texts)
     every = work.purpose == "train" and not later
     parts: dict[str, Sequence[NDArray[np.int64]]] = {}
@@ -372,6 +387,9 @@ def _windows(
     tables: list[Table] = []
     for number in range(count):
         length = len(next(iter(parts.values()))[number])
+        if not texts[0].in_windows:
+            tables.append(_characters(dim, texts, parts, number, length - offset))
+            continue
         width = _width(work, texts[0], length)
         first = every and number == 0
         where = starts(length, width, offset, consecutive=not first)
@@ -390,6 +408,28 @@ def _windows(
         draws = max(1, length // width) if first else len(where)
         tables.append(Table(dim, columns, len(where), min(draws, len(where))))
     return tables[0], tables[1] if count > 1 else None
+
+
+def _characters(
+    dim: str,
+    texts: Sequence[Text],
+    parts: Mapping[str, Sequence[NDArray[np.int64]]],
+    number: int,
+    rows: int,
+) -> Table:
+    """The rows of a part of a text whose rows are its characters."""
+    if rows < 1:
+        what = "the part held out of " if number else ""
+        later = any(text.later for text in texts)
+        why = "no character has another one behind it" if later else "it is empty"
+        raise DataError(f"{what}{texts[0].file} is too short: {why}")
+    columns = {
+        text.entry["name"]: Characters(
+            parts[text.entry["name"]][number], rows, text.later
+        )
+        for text in texts
+    }
+    return Table(dim, columns, rows, rows)
 
 
 def _width(work: _Work, text: Text, length: int) -> int:
@@ -437,10 +477,14 @@ def _summary(
         held = valid.tables[dim].rows if valid and dim in valid.tables else 0
         if not raws:
             texts = [t for t in reading.texts.values() if _dim(work, t) == dim]
-            windows = f"{table.draws:,} windows of {next(iter(table.columns.values())).shape[1]}"
-            tail = f" an epoch / {held:,} valid" if held else ""
+            shown = f"{table.draws:,} in order"
+            tail = f" / {held:,} valid" if held else ""
+            if texts[0].in_windows:
+                width = next(iter(table.columns.values())).shape[1]
+                shown = f"{table.draws:,} windows of {width}"
+                tail = f" an epoch{tail}" if held else ""
             lines.append(
-                f"{texts[0].file}  {len(texts[0].text):,} characters → {windows}{tail}"
+                f"{texts[0].file}  {len(texts[0].text):,} characters → {shown}{tail}"
             )
             continue
         text = f"{_files(raw.file for raw in raws)}  {len(raws[0].values):,} rows"

@@ -88,13 +88,18 @@ class Raw:
 
 @dataclass(frozen=True)
 class Text:
-    """A text for an input of windows; `later` is 1 for the text one character later."""
+    """A text for an input of codes; `later` is 1 for the text one character later."""
 
     entry: Entry
     text: str
     file: str
     of: str
     later: int = 0
+
+    @property
+    def in_windows(self) -> bool:
+        """Whether a row is a window (int[N, T]), and not a character (int[N])."""
+        return len(self.entry["shape"]) == 2
 
 
 @dataclass
@@ -210,7 +215,7 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
                     f"name the input:  --data {entries[0]['name']}={name}",
                 )
             _take_array(context, entries[0], load_npy(path, name), name, "")
-        case "text" if all(_is_windows(context.signature, entry) for entry in entries):
+        case "text" if all(_takes_text(context.signature, entry) for entry in entries):
             assert path is not None
             text = delimited.read_text(path, name)
             for entry in entries:
@@ -218,22 +223,22 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
                     entry, text, name, entry["name"]
                 )
         case "text":
-            entry = next(e for e in entries if not _is_windows(context.signature, e))
+            entry = next(e for e in entries if not _takes_text(context.signature, e))
             raise DataError(
                 f"{name} is a text by its name, and {entry['name']} is {show_type(entry)}",
-                "a text feeds int[N, T]; other data come from .csv, .tsv, .npy, .npz "
+                "a text feeds int[N, T] or int[N]; other data come from .csv, .tsv, .npy, .npz "
                 "(.csv.gz, .tsv.gz)",
             )
         case _:
             _read_columns(context, delimited.read(path, name), source, entries)
 
 
-def _is_windows(signature: Signature, entry: Entry) -> bool:
-    """Whether an input can take windows of a text: int[N, T]."""
+def _takes_text(signature: Signature, entry: Entry) -> bool:
+    """Whether an input can take a text: in windows, int[N, T], or as it runs, int[N]."""
     shape = entry["shape"]
     return (
         entry["kind"] == "int"
-        and len(shape) == 2
+        and len(shape) in (1, 2)
         and row_dim(signature, entry) is not None
     )
 
@@ -253,10 +258,10 @@ def _follow(context: _Context, entry: Entry, source: Next) -> None:
         raise DataError(
             f"data {entry['name']} = next({source.of}): {source.of} is no text"
         )
-    if not _is_windows(context.signature, entry):
+    if not _takes_text(context.signature, entry):
         raise DataError(
             f"data {entry['name']} = next({source.of}): {entry['name']} is "
-            f"{show_type(entry)}, not int[N, T]"
+            f"{show_type(entry)}, not int[N, T] or int[N]"
         )
     context.reading.texts[entry["name"]] = Text(
         entry, text.text, text.file, source.of, 1
@@ -283,8 +288,7 @@ def _read_archive(
                     f"it has: {', '.join(archive.entries) or 'none'}",
                     f"to choose:  --data {entry['name']}={name}:ENTRY",
                 )
-            shape, dtype = archive.header(wanted)
-            _check_array(context, entry, shape, dtype, name, wanted)
+            _check_array(context, entry, *archive.header(wanted), name, wanted)
             _take_array(context, entry, archive.load(wanted), name, wanted)
 
 
@@ -298,8 +302,9 @@ def _check_array(
 ) -> None:
     """Shape and dtype against the program, before anything is unpacked."""
     signature = context.signature
-    fits = len(shape) == len(entry["shape"])
-    for dim, size in zip(entry["shape"], shape, strict=False):
+    unfolded = _unfolded(context, entry, shape)
+    fits = len(unfolded) == len(entry["shape"])
+    for dim, size in zip(entry["shape"], unfolded, strict=False):
         if all(symbol in context.sizes for symbol in symbols(dim)):
             fits = fits and value(dim, context.sizes) == size
     allowed = {"real": "fiu", "int": "iufU", "bool": "biu"}[entry["kind"]]
@@ -319,10 +324,29 @@ def _check_array(
     )
 
 
+def _unfolded(
+    context: _Context, entry: Entry, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape as the input has it, where a matrix has a row of numbers for each entry.
+
+    As the columns of a CSV, [n, 784] fills [N, 28, 28, 1].
+    """
+    inner = [
+        value(dim, context.sizes) if set(symbols(dim)) <= set(context.sizes) else None
+        for dim in entry["shape"][1:]
+    ]
+    flat = len(shape) == 2 < len(entry["shape"])
+    if not flat or row_dim(context.signature, entry) is None or None in inner:
+        return shape
+    sizes = [int(size) for size in inner if size is not None]
+    return (shape[0], *sizes) if math.prod(sizes) == shape[1] else shape
+
+
 def _take_array(
     context: _Context, entry: Entry, array: NDArray[Any], name: str, inner: str
 ) -> None:
     _check_array(context, entry, array.shape, array.dtype, name, inner)
+    array = array.reshape(_unfolded(context, entry, array.shape))
     words = None
     if array.dtype.kind == "U":
         words = np.char.strip(array).astype(object).reshape(len(array), -1)

@@ -10,6 +10,7 @@ consecutive chunks. The order of an epoch is a function of the seed and its numb
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,26 +21,37 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..streams import stream
-from .text import Windows
+from .text import Characters, Windows
 from .transforms import Held, Lazy
 
 Array = NDArray[Any]
-RowSource = Held | Lazy | Windows
+RowSource = Held | Lazy | Windows | Characters
 BatchOf = Callable[[str], int | None]
+SAMPLE = 2**18  # cells of a column that its fingerprint looks at
 GATHER = 2**20  # cells that are put in an epoch's order at once
 
 
 @dataclass(frozen=True)
 class Table:
-    """The inputs of one row dim. `draws` is the number of rows that make an epoch."""
+    """The inputs of one row dim. `draws` is the number of rows that make an epoch.
+
+    Rows that are the characters of a text keep their order: shuffled, they are no text.
+    """
 
     dim: str
     columns: Mapping[str, RowSource]
     rows: int
     draws: int
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the rows are taken one after the other, as they stand."""
+        return any(isinstance(c, Characters) for c in self.columns.values())
+
     def order(self, seed: int, epoch: int, cycle: int = 0) -> NDArray[np.int64]:
         """The rows of an epoch in their order; `cycle` counts the rounds within it."""
+        if self.ordered:
+            return np.arange(self.rows)
         path = self.dim if not cycle else f"{self.dim}\0{cycle}"
         return stream(seed, "batches", path, epoch).permutation(self.rows)[: self.draws]
 
@@ -48,31 +60,40 @@ class Table:
         return 1 if size is None else max(1, math.ceil(self.draws / size))
 
     def batches(
-        self, names: Sequence[str], size: int | None, seed: int, epoch: int, steps: int
+        self,
+        names: Sequence[str],
+        size: int | None,
+        seed: int,
+        epoch: int,
+        steps: int,
+        first: int = 0,
     ) -> Iterator[tuple[list[Array], int]]:
-        """`steps` batches of these inputs, round after round; None is the whole table."""
+        """`steps` batches of these inputs, round after round, but for the `first` ones;
+        a size of None is the whole table."""
         sources = [self.columns[name] for name in names]
         if size is None or (size >= self.rows and self.draws == self.rows):
             whole = [source.span(0, self.rows) for source in sources]
-            for _ in range(steps):
+            for _ in range(first, steps):
                 yield whole, self.rows
             return
         # Rows are put in order many batches at a time: a batch is then a slice, a view.
         width = sum(math.prod(source.shape[1:]) for source in sources)
         gather = size * max(1, GATHER // max(1, width * size))
-        done = cycle = 0
+        cycle, skipped = divmod(first, self.steps(size))
+        done = first
         while done < steps:
             order = self.order(seed, epoch, cycle)
-            for start in range(0, len(order), gather):
+            # From the same places whatever is skipped: a batch has the same alignment.
+            for start in range(skipped * size // gather * gather, len(order), gather):
                 some = order[start : start + gather]
                 taken = [source.take(some) for source in sources]
-                for first in range(0, len(some), size):
-                    stop = min(first + size, len(some))
-                    yield [array[first:stop] for array in taken], stop - first
+                for row in range(max(0, skipped * size - start), len(some), size):
+                    stop = min(row + size, len(some))
+                    yield [array[row:stop] for array in taken], stop - row
                     done += 1
                     if done == steps:
                         return
-            cycle += 1
+            cycle, skipped = cycle + 1, 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,25 @@ class Part:
 
     tables: Mapping[str, Table]
     whole: Mapping[str, Array] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """A fingerprint: SHA-256 over names, shapes and rows, of long columns a sample."""
+        found = hashlib.sha256()
+        columns = {
+            name: column
+            for table in self.tables.values()
+            for name, column in table.columns.items()
+        }
+        for name, column in sorted(columns.items()):
+            found.update(f"{name}{column.shape}".encode())
+            width = max(1, math.prod(column.shape[1:]))
+            count = min(len(column), max(1, SAMPLE // width))
+            rows = np.linspace(0, len(column) - 1, count).astype(np.int64)
+            found.update(np.ascontiguousarray(column.take(rows)).tobytes())
+        for name, array in sorted(self.whole.items()):
+            found.update(f"{name}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -109,11 +149,17 @@ class Part:
         return max(steps, key=lambda dim: steps[dim]) if steps else None
 
     def batches(
-        self, names: Sequence[str], epoch: int, seed: int, batch: BatchOf
+        self,
+        names: Sequence[str],
+        epoch: int,
+        seed: int,
+        batch: BatchOf,
+        first: int = 0,
     ) -> Iterator[tuple[list[Array], int]]:
         """The steps of an epoch: the inputs' arrays, and the rows of the longest table.
 
         The last batch may be smaller. Shorter tables go round, in a new order each time.
+        `first` steps are left out: an epoch that was begun goes on behind them.
         """
         steps, longest = self.steps(batch), self.longest(batch)
         slots: list[Any] = [self.whole.get(name) for name in names]
@@ -122,12 +168,12 @@ class Part:
             places = [i for i, name in enumerate(names) if name in table.columns]
             if places or dim == longest:
                 mine = [names[i] for i in places]
-                run = table.batches(mine, batch(dim), seed, epoch, steps)
+                run = table.batches(mine, batch(dim), seed, epoch, steps, first)
                 feeds.append((places, run, dim == longest))
         if len(feeds) == 1 and feeds[0][0] == list(range(len(names))):
             yield from feeds[0][1]
             return
-        for _ in range(steps):
+        for _ in range(first, steps):
             rows = 1
             for places, run, counts in feeds:
                 arrays, taken = next(run)

@@ -1,7 +1,9 @@
-"""Text as data: windows of codes, where a code is a character's place in the vocabulary.
+"""Text as data: codes, where a code is a character's place in the vocabulary.
 
-In: a text and the width T of a window. Out: `Windows`, rows that are made when they are asked
-for: a text of a million characters has a million windows, and they share its codes.
+In: a text and, for an input int[N, T], the width T of a window. Out: rows that are made when
+they are asked for. A row is a window (`Windows`: a text of a million characters has a million,
+and they share its codes) or, for an input int[N], one character (`Characters`: a batch of them
+is the next piece of the text).
 
     words = vocabulary("to be or not")
     rows = Windows(encode("to be or not", words, "t.txt"), width=4, starts=np.arange(9))
@@ -71,6 +73,32 @@ class Windows:
     def span(self, start: int, stop: int) -> NDArray[Any]:
         """Rows from start to stop as an array."""
         return self.take(np.arange(start, min(stop, len(self))))
+
+
+@dataclass(frozen=True)
+class Characters:
+    """Rows of one code each, in the order of the text, each `offset` characters later."""
+
+    codes: NDArray[np.int64]
+    rows: int
+    offset: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (self.rows,)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows as an array."""
+        taken: NDArray[np.int64] = self.codes[rows + self.offset]
+        return taken
+
+    def span(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows from start to stop: a view."""
+        return self.codes[start + self.offset : min(stop, self.rows) + self.offset]
 
 
 def starts(length: int, width: int, later: int, consecutive: bool) -> NDArray[np.int64]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from handwritten import LOGISTIC
-from loading import TEXT, TEXT_TRAIN, error, language, read
+from loading import TEXT, TEXT_TRAIN, N, error, language, read
 
 from gradc.data import load
 from gradc.errors import DataError
@@ -74,3 +75,58 @@ def test_texts_that_do_not_fit(tmp_path: Path) -> None:
     )
     lines = error(tmp_path, LOGISTIC, TEXT, "f.txt")
     assert lines[0] == "f.txt is a text by its name, and x is [N, D]"
+
+
+def running() -> dict[str, Any]:
+    """A program that reads a text as it runs: text and target are int[N]."""
+    sig = language()
+    for entry in sig["inputs"]:
+        entry["shape"] = [N]
+    del sig["sizes"]["T"]
+    return sig
+
+
+RUNNING = {"data": TEXT_TRAIN["data"], "batch": [[None, 25]]}
+
+
+def test_the_rows_of_a_running_text_are_its_characters_in_order(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, running(), TEXT, "f.txt", valid=0.1, **RUNNING)
+    characters = data.transforms.vocabulary["text"]
+    assert data.train.rows == {"N": 809} and data.valid.rows == {"N": 89}
+    for epoch in range(2):
+        steps = list(data.train.batches(["text", "target"], epoch, 3, lambda _: 25))
+        assert [rows for _, rows in steps] == [25] * 32 + [9]
+        pieces = [np.concatenate([arrays[i] for arrays, _ in steps]) for i in (0, 1)]
+        assert "".join(characters[i] for i in pieces[0]) == TEXT[:809]
+        assert "".join(characters[i] for i in pieces[1]) == TEXT[1:810]
+    text, target = data.held_out.arrays(["text", "target"])
+    assert "".join(characters[i] for i in text) == TEXT[810:899]
+    assert "".join(characters[i] for i in target) == TEXT[811:900]
+    chunks = list(data.held_out.chunks(["target"], "N", 50))
+    assert [len(arrays[0]) for arrays, _ in chunks] == [50, 39]
+    assert data.summary[0].endswith("900 characters → 809 in order / 89 valid")
+
+
+def test_without_a_part_held_out_figures_are_those_of_the_whole_text(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, running(), TEXT, "f.txt", **RUNNING)
+    assert data.held_out.rows == {"N": 899}
+    sig = running()
+    (tmp_path / "g.txt").write_text("the fox")
+    sig["train"] = RUNNING
+    settings = Settings.of(sig, data=[str(tmp_path / "g.txt")])
+    prompt = load(sig, settings, tmp_path, "predict", data.transforms)
+    assert prompt.train.arrays(["text"])[0].shape == (7,)
+
+
+def test_running_texts_that_do_not_fit(tmp_path: Path) -> None:
+    lines = error(tmp_path, running(), "a", "f.txt", **RUNNING)
+    assert lines[0] == "f.txt is too short: no character has another one behind it"
+    mixed = running()
+    mixed["inputs"][0]["shape"] = language()["inputs"][0]["shape"]
+    mixed["sizes"] = language()["sizes"]
+    lines = error(tmp_path, mixed, TEXT, "f.txt", **TEXT_TRAIN)
+    assert lines[0].endswith("a row of a text is a window or a character, not both")
