@@ -12,7 +12,9 @@ The error of an entry is |a - b| / max(|a|, |b|, m), where a is the emitted deri
 difference and m the largest entry of the whole gradient, but at least 1e-4 and at most 1: an
 entry that is small because larger ones cancel can't be known to all its digits. A gradient of
 16 entries or fewer is checked entry by entry; of a larger one a fixed sample is, and
-projections on random directions, which no wrong entry escapes.
+projections on random directions, which no wrong entry escapes. A program of many parameters
+has fewer entries of each looked at (`shares`), so that the check of a transformer is no longer
+than that of a perceptron times its cost a pass.
 
 Compared is only where the program has a value in the reals: log(x) of a negative x is NaN
 there, though the forward pass for complex numbers gives a number. Points are drawn from one
@@ -27,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +49,7 @@ EPS: dict[str, float] = {"complex": 1e-30, "central": 6e-6, "forward": 1.5e-8}
 TOLERANCE: dict[str, float] = {"complex": 1e-10, "central": 1e-6, "forward": 1e-4}
 ENTRIES = 16  # of a parameter that are checked one by one
 PROJECTIONS = 3  # random directions for each parameter that has more
+PASSES = 300  # forward passes of a check, about
 MAGNIFIED = 1e4  # how much coarser a derivative may be than the value it is of
 FLOOR = 1e-4
 
@@ -108,7 +112,9 @@ def difference(
     h = EPS[method] if eps is None else eps
     match method:
         case "complex":
-            return float(np.imag(f(x + 1j * h * direction))) / h
+            point = np.empty(np.shape(x), np.complex128)
+            point.real, point.imag = x, h * direction
+            return float(np.imag(f(point))) / h
         case "central":
             return (float(f(x + h * direction)) - float(f(x - h * direction))) / (2 * h)
         case "forward":
@@ -187,6 +193,7 @@ def check(
             h,
             bound,
             seed + number,
+            shares(network, max(1, seeds)),
         ):
             old = worst.get(found.path)
             if old is None or not found.error <= old.error:
@@ -203,6 +210,16 @@ def check(
         linear,
         _warning(network, compared, max(1, seeds)),
     )
+
+
+def shares(network: Network, seeds: int) -> tuple[int, int]:
+    """How many entries of a parameter are checked one by one at a seed, and how many random
+    directions of one that has more entries: ENTRIES and PROJECTIONS, or fewer where the
+    parameters are so many that the passes would come to more than PASSES."""
+    parameters = sum(place.trained for place in network.places)
+    share = PASSES // max(1, seeds * parameters)
+    projections = min(PROJECTIONS, max(1, share // 4))
+    return min(ENTRIES, max(0, share - projections)), projections
 
 
 def _warning(network: Network, compared: int, seeds: int) -> str:
@@ -241,9 +258,11 @@ def _losses(
     whole = (_function(probe, network, point), _function(network, network, point))
 
     def of(path: str) -> tuple[Loss, Loss]:
-        mine = [loss["name"] for loss in losses if covers(loss, path)]
-        if len(mine) == len(losses):
-            return whole
+        mine = tuple(loss["name"] for loss in losses if covers(loss, path))
+        return whole if len(mine) == len(losses) else together(mine)
+
+    @cache
+    def together(mine: tuple[str, ...]) -> tuple[Loss, Loss]:
         if parts is None:
             raise ValueError(
                 f"{network.name} limits losses by `over`: the check needs each by itself"
@@ -324,16 +343,21 @@ def _compare(
     eps: float,
     tolerance: float,
     seed: int,
+    share: tuple[int, int],
 ) -> Iterator[ParameterError]:
     largest = float(np.abs(emitted).max(initial=0.0))
     floor = min(1.0, max(FLOOR, largest if math.isfinite(largest) else 1.0))
+    heights: dict[tuple[Loss, Loss], tuple[float, float]] = {}
+    direction = np.zeros_like(theta)
     for place in network.places:
         if not place.trained or place.start == place.stop:
             continue
         f, real = losses(place.path)
         # Two forward passes that differ are a mistake of their own: nothing excuses it.
-        height = float(real(theta))
-        apart = abs(float(np.real(f(theta))) - height) / max(1.0, abs(height))
+        if (f, real) not in heights:
+            heights[f, real] = float(real(theta)), float(np.real(f(theta)))
+        height, other = heights[f, real]
+        apart = abs(other - height) / max(1.0, abs(height))
         same = apart <= 1e-9
         # A program that magnifies rounding has its value, and so its derivative, to fewer
         # digits: how many, the two forms of its forward pass tell.
@@ -342,14 +366,14 @@ def _compare(
         rng = stream(seed, "gradcheck", place.path)
         entries: Any = range(size)
         projections = 0
-        if size > ENTRIES:
-            entries = np.sort(rng.choice(size, ENTRIES, replace=False))
-            projections = PROJECTIONS
+        if size > share[0]:
+            entries = np.sort(rng.choice(size, share[0], replace=False))
+            projections = share[1]
         worst: tuple[float, Any, float, float] = (-1.0, None, 0.0, 0.0)
         mine = emitted[place.start : place.stop]
         for number in [*entries, *[None] * projections]:
-            direction = np.zeros_like(theta)
             part = direction[place.start : place.stop]
+            part[...] = 0.0
             if number is None:
                 part[...] = rng.choice([-1.0, 1.0], size) / math.sqrt(size)
                 a = float(mine @ part)
@@ -367,6 +391,7 @@ def _compare(
                 error = 0.0
             if error > worst[0]:
                 worst = (error, number, a, b)
+        direction[place.start : place.stop] = 0.0
         entry = None
         if worst[1] is not None:
             entry = tuple(int(i) for i in np.unravel_index(worst[1], place.shape))
