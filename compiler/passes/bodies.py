@@ -36,6 +36,8 @@ class Walker(Protocol):
 
 
 PROJECTIONS = ("last", "each", "total")
+LOOPED = frozenset({"loop", *PROJECTIONS})
+"""A loop, and the values that are read off one: `Bodies.map` maps them."""
 ROLES = ("carry", "slice", "capture")
 
 
@@ -68,10 +70,6 @@ class Bodies:
         self._values: dict[Node, dict[Node, Node]] = {}  # loop -> old value -> new
         self._carries: dict[Node, dict[int, int]] = {}  # loop -> old number -> new
         self._each: dict[Node, set[Node]] = {}  # loop -> the new values collected
-
-    def concerns(self, n: Node) -> bool:
-        """Is it a loop, or a value that is read off one?"""
-        return n.op.name == "loop" or n.op.name in PROJECTIONS
 
     def map(self, rw: Walker, n: Node, args: tuple[Node, ...]) -> Node:
         """The node on its new arguments, with what it does at each step rewritten."""

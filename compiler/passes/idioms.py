@@ -70,6 +70,8 @@ def _scalar_mean(rw: Rewriter, n: Node) -> Node | None:
 def _sum_under(rw: Rewriter, core: Node) -> Node | None:
     """The sum that `core` is, its axes kept or dropped."""
     total = core
+    if total.op.name not in ("sum", "reshape"):
+        return None
     if total.is_a("reshape") and rw.unbound(total):
         total = total.args[0]
     if not (total.is_a("sum") and rw.free(total)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..ir.graph import Graph, ancestors
+from ..ir.graph import SERIAL, Graph, ancestors
 from ..ir.node import Node
 from ..ir.program import Binding, Joint, Mode, Root
 from .patterns import Rewriter
@@ -61,7 +61,7 @@ class State:
         self.fences: set[Node] = set()  # what no rule took apart, as it is now
 
     def _look(self, live: set[Node]) -> None:
-        self.order = sorted(live, key=lambda n: n.serial)
+        self.order = sorted(live, key=SERIAL)
         self.uses = count_uses(self.order, roots_of(self.joint))
         self.bound = bound_in(self.joint)
         self.adjoints = adjoints_in(self.joint)
@@ -94,7 +94,8 @@ def adjoints_in(joint: Joint) -> dict[Node, tuple[Node, ...]]:
     """Whose adjoint, or partial sum of one, each node is."""
     table: dict[Node, tuple[Node, ...]] = {}
     for primal, adjoint in joint.adjoints.items():
-        table[adjoint] = (*table.get(adjoint, ()), primal)
+        others = table.get(adjoint)
+        table[adjoint] = (primal,) if others is None else (*others, primal)
     for _, primal, partial in joint.partials:
         table.setdefault(partial, (primal,))
     return table
@@ -155,7 +156,7 @@ def _modes(joint: Joint) -> tuple[Mode, ...]:
 
 def _map_roots(mode: Mode, table: Mapping[Node, Node]) -> Mode:
     def each(roots: tuple[Root, ...]) -> tuple[Root, ...]:
-        return tuple(replace(r, node=table.get(r.node, r.node)) for r in roots)
+        return tuple([replace(r, node=table.get(r.node, r.node)) for r in roots])
 
     return replace(
         mode,

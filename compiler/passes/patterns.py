@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
-from .bodies import Bodies
+from .bodies import LOOPED, Bodies
 from .uses import results_alone
 
 Safety = Literal["=", "~"]
@@ -86,12 +86,13 @@ class Rewriter:
         """Is it arithmetic of numbers, constants, sizes and the seed alone?"""
         known = self._static.get(n)
         if known is None:
-            known = _static_leaf(n) or (
-                n.shape == ()
-                and n.is_a("add", "sub", "mul", "div", "neg", "cast")
-                and n.kind != "bool"
-                and all(self.static(a) for a in n.args)
-            )
+            known = _static_leaf(n)
+            if not known and n.op.name in STATIC and n.shape == () and n.kind != "bool":
+                known = True
+                for a in n.args:
+                    if not self.static(a):
+                        known = False
+                        break
             self._static[n] = known
         return known
 
@@ -108,7 +109,8 @@ class Rewriter:
 
     def simplify(self, n: Node) -> Node:
         """Try the rules of the node's op until none fires."""
-        while n not in self._normal:
+        normal = self._normal
+        while n not in normal:
             for apply in self.rules.get(n.op.name, ()):
                 better = apply(self, n)
                 if better is not None and better is not n:
@@ -118,7 +120,7 @@ class Rewriter:
                     n = better
                     break
             else:
-                self._normal.add(n)
+                normal.add(n)
         return n
 
     def cheap(self, n: Node) -> bool:
@@ -156,25 +158,29 @@ class Rewriter:
         # A rule that fires without end would be a mistake in the tables: the walk then
         # stops improving, and the tests see that the fuel ran out.
         self._fuel = 1000 + 40 * len(order)
+        rules = self.rules
         try:
             for n in order:
                 graph.origin = n.origin
-                self.final, self.named = n in finals, n in bound
-                args = tuple([new[a] for a in n.args]) if n.args else ()
-                if bodies.concerns(n):
+                named = n in bound
+                self.final, self.named = n in finals, named
+                args = n.args
+                if args:
+                    args = tuple([new[a] for a in args])
+                if n.op.name in LOOPED:
                     made = bodies.map(self, n, args)
                 else:
                     made = n if args == n.args else rebuild(graph, n, args)
-                    if made.op.name in self.rules:
+                    if made.op.name in rules:
                         made = self.simplify(made)
                 new[n] = made
                 if n in adjoints:
                     self.adjoint_of[made] = adjoints[n]
                 if n in primals:
                     self.primals.add(made)
-                if n in bound:
+                if named:
                     self.bound.add(made)
-                if made.shape == ():
+                if not made.shape:
                     self.static(made)  # bottom-up: no deep recursion later
                 if uses[n] > 1:
                     (self.repeated if self.cheap(made) else self.shared).add(made)
@@ -216,8 +222,12 @@ def _light(n: Node) -> bool:
     return n.is_a("mul", "div", "neg") and n.kind == "real" and factors <= LIGHT
 
 
+STATIC = frozenset({"add", "sub", "mul", "div", "neg", "cast"})
+
+
 def _static_leaf(n: Node) -> bool:
-    return n.is_a("const", "size") or (n.is_a("seed") and n.shape == ())
+    op = n.op.name
+    return op == "const" or op == "size" or (op == "seed" and n.shape == ())
 
 
 def number(n: Node) -> int | float | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..ir.node import Node
 from .patterns import (
+    SIGNED,
     Rewriter,
     Rule,
     negated,
@@ -29,8 +30,12 @@ FACTORS = 16
 its factors would take quadratic time."""
 
 
+FACTORED = frozenset({"const", "neg", "mul", "div", "pow"})
+"""The ops that a monomial takes apart; any other is one factor."""
+
+
 # --------------------------------------------------------------------------- scalars
-@dataclass
+@dataclass(slots=True)
 class Monomial:
     """A scalar as sign * (over / under) * up / down."""
 
@@ -45,6 +50,10 @@ class Monomial:
         stack = [(s, inverse)]
         while stack:
             n, under = stack.pop()
+            op = n.op.name
+            if op not in FACTORED:
+                (self.down if under else self.up).append(n)
+                continue
             value = number(n)
             if value is not None and value != 0 and math.isfinite(value):
                 self.negative ^= value < 0
@@ -54,20 +63,20 @@ class Monomial:
                     self.over *= abs(value)
                 continue
             room = len(self.up) + len(self.down) + len(stack) < FACTORS
-            open_ = rw.free(n) or (rw.static(n) and rw.unbound(n))
-            if open_ and room and n.is_a("neg"):
+            opens = room and (rw.free(n) or (rw.static(n) and rw.unbound(n)))
+            if opens and op == "neg":
                 self.negative = not self.negative
                 stack.append((n.args[0], under))
-            elif open_ and room and n.is_a("mul") and (not under or rw.static(n)):
+            elif opens and op == "mul" and (not under or rw.static(n)):
                 stack += [(n.args[1], under), (n.args[0], under)]
-            elif open_ and room and not under and 2 < _exponent(n) < FACTORS:
+            elif opens and not under and 2 < _exponent(n) < FACTORS:
                 stack += [(n.args[0], under)] * _exponent(n)
-            elif open_ and room and n.is_a("div") and rw.static(n.args[1]):
+            elif opens and op == "div" and rw.static(n.args[1]):
                 if not under or rw.static(n):
                     stack += [(n.args[1], not under), (n.args[0], under)]
                 else:
                     self.down.append(n)
-            elif n.is_a("div") and n.shape == () and rw.free(n) and not under:
+            elif op == "div" and n.shape == () and rw.free(n) and not under:
                 if self.quotient(rw, n) is None:
                     self.up.append(n)
             else:
@@ -91,10 +100,11 @@ class Monomial:
 
     def reduced(self) -> Monomial:
         """Numbers merged as far as that is exact, sizes cancelled, factors in order."""
-        for s in [n for n in self.up if n.is_a("size")]:
-            if s in self.down:
-                self.up.remove(s)
-                self.down.remove(s)
+        if self.down:
+            for s in [n for n in self.up if n.op.name == "size"]:
+                if s in self.down:
+                    self.up.remove(s)
+                    self.down.remove(s)
         over, under = self.over, self.under
         if isinstance(over, int) and isinstance(under, int):
             common = math.gcd(over, under)
@@ -104,9 +114,10 @@ class Monomial:
             if quotient * under == over and len(repr(quotient)) <= len(repr(over)) + 2:
                 over, under = quotient, 1
         self.over, self.under = _whole(over), _whole(under)
-        self._cancel_exponentials()
-        if sum(_rank(n) == 3 for n in self.up) > 2:  # the same product in any order
-            self.up.sort(key=_text)
+        if len(self.up) > 1:
+            self._cancel_exponentials()
+        if len(self.up) > 2 and sum(_rank(n) == 3 for n in self.up) > 2:
+            self.up.sort(key=_text)  # the same product in any order
         self.up.sort(key=_rank)
         self.down.sort(key=_rank)
         return self
@@ -116,7 +127,7 @@ class Monomial:
 
         So the derivative of 1 / exp(u) is -1 / exp(u) times that of u.
         """
-        for e in [n for n in self.up if n.is_a("exp")]:
+        for e in [n for n in self.up if n.op.name == "exp"]:
             for q in self.up:
                 if q.is_a("div") and q.args[1] is e and number(q.args[0]) == 1:
                     self.up.remove(e)
@@ -125,11 +136,13 @@ class Monomial:
 
     def _over_one_divisor(self, rw: Rewriter) -> Node | None:
         """`2 * d_loss * x / k` for 2, d_loss and `x / k`: nothing can overflow by that."""
+        if self.down or self.under != 1 or not self._more_than_one:
+            return None
         dynamic = [n for n in self.up if not rw.static(n)]
-        if len(dynamic) != 1 or self.down or self.under != 1 or not self._more_than_one:
+        if len(dynamic) != 1:
             return None
         q = dynamic[0]
-        if not (q.is_a("div") and rw.free(q)):
+        if not (q.op.name == "div" and rw.free(q)):
             return None
         rest = [n for n in self.up if n is not q]
         product = Monomial(False, self.over, 1, rest).times(rw, q.args[0]).reduced()
@@ -156,7 +169,7 @@ class Monomial:
     def node(self, rw: Rewriter) -> Node:
         """The scalar without its sign."""
         for i, r in enumerate(self.up):
-            over = _divisors(rw, r)
+            over = _divisors(rw, r) if r.op.name == "div" else None
             if over is not None and self._more_than_one:
                 rest = Monomial(
                     False, self.over, self.under, self.up[:i] + self.up[i + 1 :]
@@ -178,12 +191,12 @@ class Monomial:
 
 def is_product(n: Node) -> bool:
     """A product or quotient whose first factor can take a sign: not a square."""
-    return _opens(n) or n.is_a("div")
+    return _opens(n) or n.op.name == "div"
 
 
 def _opens(n: Node) -> bool:
     """Is it a product of different factors? A square is one factor."""
-    return n.is_a("mul") and n.args[0] is not n.args[1]
+    return n.op.name == "mul" and n.args[0] is not n.args[1]
 
 
 def _divisors(rw: Rewriter, r: Node) -> list[Node] | None:
@@ -214,7 +227,7 @@ def _coefficient(rw: Rewriter, n: Node) -> tuple[int | float, Node] | None:
 
 
 def _exponent(n: Node) -> int:
-    exponent = n.attrs["exponent"] if n.is_a("pow") else 0
+    exponent = n.attrs["exponent"] if n.op.name == "pow" else 0
     return exponent if isinstance(exponent, int) else 0
 
 
@@ -229,20 +242,21 @@ def _whole(value: int | float) -> int | float:
     return value
 
 
+_RANKS = {"const": 0, "size": 1, "seed": 2}
+
+
 def _rank(n: Node) -> int:
     """Named constants, sizes, the seed, then the rest in the order of the text."""
-    if n.is_a("const"):
-        return 0
-    return 1 if n.is_a("size") else 2 if n.is_a("seed") else 3
+    return _RANKS.get(n.op.name, 3)
 
 
 def _powers(rw: Rewriter, factors: list[Node]) -> list[Node]:
     """The factors, equal ones as one power, where the first of them stood."""
+    if len(set(factors)) == len(factors):
+        return list(factors)
     times: dict[Node, int] = {}
     for n in factors:
         times[n] = times.get(n, 0) + 1
-    if len(times) == len(factors):
-        return list(factors)
     return [
         n if k == 1 else rw.settled(rw.graph.apply("pow", n, exponent=k))
         for n, k in times.items()
@@ -316,7 +330,7 @@ def _scalar_times(rw: Rewriter, core: Node, s: Monomial) -> Node:
 @rule("mul", "div", safety="~")
 def scalar_product(rw: Rewriter, n: Node) -> Node | None:
     """`2 * (x * 3) / (4 * N)` -> `3 * x / (2 * N)`, for a scalar."""
-    if n.shape != () or n.kind != "real":
+    if n.shape != () or n.kind != "real" or _two_factors(n):
         return None
     a, b = n.args
     if a is b and n.is_a("mul") and not (_opens(a) and rw.free(a) and _number_in(a)):
@@ -338,6 +352,24 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
     if product.negative:
         return rw.make("neg", out)
     return None if out is n else out
+
+
+def _two_factors(n: Node) -> bool:
+    """Is it a product of two different values that are nothing else: in normal form?"""
+    if n.op.name != "mul":
+        return False
+    a, b = n.args
+    first, second = a.op.name, b.op.name
+    if second in SPECIAL or a is b:
+        return False
+    if first == "const":  # a whole number in front
+        value = number(a)
+        return value.__class__ is int and value > 1  # type: ignore[operator]
+    return first not in SPECIAL
+
+
+SPECIAL = FACTORED | {"size", "seed", "exp"}
+"""The ops that a normal form of scalars knows of."""
 
 
 @rule("mul", "div", safety="~")
@@ -442,8 +474,10 @@ def left_to_right(rw: Rewriter, n: Node) -> Node | None:
 def by_reciprocal(rw: Rewriter, n: Node) -> Node | None:
     """`b * (s / y)` -> `(b / y) * s`, for a number or another scalar s."""
     a, b = n.args
+    if a.op.name != "div" and b.op.name != "div":
+        return None
     for x, r in ((a, b), (b, a)):
-        if not (r.is_a("div") and rw.unbound(r)) or rw.static(r):
+        if not (r.op.name == "div" and rw.unbound(r)) or rw.static(r):
             continue
         if n.shape == ():
             if number(r.args[0]) == 1:
@@ -461,6 +495,8 @@ def by_reciprocal(rw: Rewriter, n: Node) -> Node | None:
 def sign_of_product(rw: Rewriter, n: Node) -> Node | None:
     """`(-a) * b` -> `-(a * b)`: signs go out, where they meet and cancel."""
     a, b = n.args
+    if a.op.name not in SIGNED and b.op.name not in SIGNED:
+        return None
     if a is b and n.is_a("mul"):
         x = negated(rw, a)
         return None if x is None else rw.make("mul", x, x)

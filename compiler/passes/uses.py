@@ -15,7 +15,9 @@ from ..ir.node import Node
 
 def results_alone(order: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
     """The results that nothing else reads."""
-    read = {a for n in order for a in n.args}
+    read: set[Node] = set()
+    for n in order:
+        read.update(n.args)
     return {n for n in order if uses[n] == 1 and n not in read}
 
 
