@@ -32,7 +32,8 @@ from ..errors import InternalError
 # NumPy functions: each is pure arithmetic on arrays, takes no callable, touches no file.
 NP_FUNCTIONS = frozenset("""
     abs absolute add all any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh
-    argmax argmin argsort array atleast_1d broadcast_to ceil clip concatenate copysign cos
+    argmax argmin argsort array atleast_1d broadcast_to ceil clip concatenate copysign
+    copyto cos
     cosh cumprod cumsum diag diagonal divide dot einsum empty empty_like equal exp exp2
     expand_dims expm1 eye fabs flip floor floor_divide full full_like greater
     greater_equal hypot identity inner isfinite isinf isnan less less_equal log log10
@@ -61,7 +62,7 @@ METHODS = frozenset("""
 
 ATTRIBUTES = frozenset({"T", "dtype", "ndim", "shape", "size"})
 
-BUILTINS = frozenset({"enumerate", "len", "range", "reversed", "zip"})
+BUILTINS = frozenset({"enumerate", "len", "list", "range", "reversed", "zip"})
 
 KEYWORDS = frozenset("""
     axis axis1 axis2 axes constant_values dtype k keepdims kind initial mode out where
@@ -70,7 +71,7 @@ KEYWORDS = frozenset("""
 # Strings that choose a variant, by keyword; a dict key is checked by KEY instead.
 OPTIONS = {
     "kind": frozenset({"stable"}),
-    "mode": frozenset({"constant", "reduced", "complete"}),
+    "mode": frozenset({"clip", "constant", "reduced", "complete"}),
 }
 
 ERRSTATE = frozenset({"all", "divide", "invalid", "over", "under"})
@@ -548,8 +549,12 @@ class Guard:
         self.operand(node.comparators[0])
 
     def boolean(self, node: ast.BoolOp) -> None:
+        """A choice between values; `gradients or {…}` is one as well."""
         for value in node.values:
-            self.operand(value)
+            if isinstance(value, ast.Dict):
+                self.dictionary(value)
+            else:
+                self.operand(value)
 
     def attribute(self, node: ast.Attribute) -> None:
         """A constant of NumPy, or a plain property of an array: read, never called here."""

@@ -76,6 +76,7 @@ class Plan:
     level: int
     functions: dict[str, Function]
     saved: tuple[Node, ...]  # inputs and parameters first, then as computed
+    rows: str = ""  # -O2: the size that stands for the rows of the whole batch, or none
 
     @property
     def program(self) -> Program:

@@ -53,6 +53,7 @@ def signature(plan: Plan) -> dict[str, Any]:
             if "predict" in plan.functions
             else []
         ),
+        "work": None,  # of a module of -O2: how its buffers are made, see `fast`
         "stratify": program.stratify,
         "train": dict(program.train),
         "checks": [

@@ -1,0 +1,12 @@
+"""The fast backend, `-O2`: the same schedule on planned buffers.
+
+    text = emit(plan, options).text
+
+`build.py` makes instructions of a schedule (`frame.py` what is common to all, `forms.py`,
+`products.py`, `sums.py`, `gathers.py` and `loops.py` what each op becomes), `../memory.py`
+gives them places, `emit.py` names and text.
+"""
+
+from .emit import Emission, emit
+
+__all__ = ["Emission", "emit"]

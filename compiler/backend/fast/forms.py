@@ -1,0 +1,281 @@
+"""Which instructions an op becomes: one function an op, with `out=` wherever NumPy has it.
+
+In: a node whose arguments have values. Out: instructions in its frame, and its value. An
+elementwise op says its form in its record (`numpy_out`); an op without any is computed by its
+expression of -O1 and copied into its place. Forms of products of matrices stand in
+`products.py`, of reductions in `sums.py`, of gathering and scattering in `gathers.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...ir.node import Node
+from ..bodies import is_loop, is_projection
+from ..pyast import number
+from ..views import ATOMS
+from . import gathers, products, sums
+from .frame import Form, Frame
+from .values import Value
+
+HOLE = re.compile(r"\{(-?[\w.]+)\}")
+COMPARISONS = ("lt", "le", "eq")
+MASK_READERS = ("masked", "cast")
+
+
+def define(frame: Frame, n: Node) -> None:
+    """Write the instructions of one line."""
+    if is_projection(n):
+        return  # its loop has made it
+    if n in frame.squares:
+        return  # its sum is taken at once
+    known = frame.values.get(n)
+    if known is not None:
+        _placed(frame, n, known)
+        return
+    if is_loop(n):
+        from .loops import write_loop  # a body is made of these forms again
+
+        write_loop(frame, n)
+        return
+    source = n.args[0] if n in frame.views.folded else n
+    form = FORMS.get(source.op.name)
+    if n.op.name in ATOMS or (frame.views.is_view(n) and n.op.name != "cast"):
+        frame.values[n] = frame.value(n)
+        _placed(frame, n, frame.values[n])
+        return
+    if not n.shape:
+        special = SCALARS.get(source.op.name)
+        if special is not None and special(frame, n):
+            _placed(frame, n, frame.values[n])
+            return
+        _number(frame, n)
+        _placed(frame, n, frame.values[n])
+        return
+    if form is None and source.op.numpy_out is not None and source is n:
+        form = elementwise
+    if form is None or not form(frame, n):
+        fallback(frame, n)
+    _placed(frame, n, frame.values[n])
+
+
+def _placed(frame: Frame, n: Node, v: Value) -> None:
+    """A result that was not computed where it is wanted is copied there."""
+    wanted = frame.destination.get(n)
+    if wanted is None or v is wanted:
+        return
+    if not n.shape:
+        frame.emit(f"{wanted.token}[...] = {v.token}", wanted)
+    else:
+        frame.emit(f"np.copyto({wanted.token}, {v.token})", wanted)
+
+
+def _number(frame: Frame, n: Node) -> None:
+    """Numbers are Python's or NumPy's scalars, with names: nothing to plan."""
+    value = frame.out.value(n, top=True)
+    frame.values[n] = frame.local(n, value.expr.text, value.dtype)
+
+
+def fallback(frame: Frame, n: Node) -> None:
+    """The expression of -O1, put into its place."""
+    expression = frame.out.value(n, top=True)
+    out = frame.make(n)
+    frame.emit(
+        f"{out.token}[...] = {expression.expr.text}", out, temporary=n.shape
+    )
+    frame.values[n] = out
+
+
+# ------------------------------------------------------------------------ elementwise
+def elementwise(frame: Frame, n: Node) -> bool:
+    """The record's `numpy_out`: one call, or several that go on with `{out}`."""
+    made = n.op.numpy_out
+    if callable(made):
+        made = made(n)
+    if made is None or n.kind == "bool" and n.op.name in COMPARISONS:
+        return False
+    lines = [made] if isinstance(made, str) else list(made)
+    holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
+    out = frame.make(n)
+    scratch: list[Value] = []
+
+    def fill(found: re.Match[str]) -> str:
+        key = found[1]
+        if key == "out":
+            return out.token
+        if key == "t":
+            if not scratch:
+                scratch.append(frame.new(n.shape, n.kind, "scratch"))
+            return scratch[0].token
+        if key in holes:
+            return holes[key]
+        return frame.number(float(key)).token
+
+    text = [HOLE.sub(fill, line) for line in lines]
+    over = [
+        v
+        for v in frame.table.read_in("".join(holes.values()))
+        if n.op.inplace or n.op.family == "elementwise" and len(lines) == 1
+    ]
+    frame.emit(text, out, over, scratch=scratch)
+    frame.values[n] = out
+    return True
+
+
+def power(frame: Frame, n: Node) -> bool:
+    """Squares and roots by what is faster than a power."""
+    (x,), exponent = n.args, n.attrs["exponent"]
+    operand = frame.operand(x)
+    out = frame.make(n)
+    o = out.token
+    lines = {
+        2: [f"np.multiply({operand}, {operand}, out={o})"],
+        0.5: [f"np.sqrt({operand}, out={o})"],
+        -1: [f"np.reciprocal({operand}, out={o})"],
+        -0.5: [f"np.sqrt({operand}, out={o})", f"np.reciprocal({o}, out={o})"],
+        -2: [
+            f"np.multiply({operand}, {operand}, out={o})",
+            f"np.reciprocal({o}, out={o})",
+        ],
+    }.get(exponent)
+    if lines is None or n.kind != "real":
+        lines = [f"np.power({operand}, {number(exponent).text}, out={o})"]
+    frame.emit(lines, out, frame.table.read_in(operand))
+    frame.values[n] = out
+    return True
+
+
+UFUNC = {"lt": "less", "le": "less_equal", "eq": "equal"}
+TURNED = {"lt": "greater", "le": "greater_equal", "eq": "equal"}
+
+
+def comparison(frame: Frame, n: Node) -> bool:
+    """A comparison; one that only masks is held as 0 and 1 in reals, and may take the place
+    of what it compares."""
+    a, b = n.args
+    readers = frame.users.get(n, [])
+    mask = bool(readers) and all(
+        r.op.name == "masked" and r.args[1] is n and r.args[0] is not n for r in readers
+    )
+    mask = mask and n not in frame.destination and n not in frame.kept
+    out = frame.make(n, "real" if mask else "bool")
+    out.mask = mask
+    x, y = frame.operand(a), frame.operand(b)
+    name = UFUNC[n.op.name]
+    if not frame.table.read_in(x)[0].shape:
+        x, y, name = y, x, TURNED[n.op.name]
+    over = frame.table.read_in(x + y)
+    frame.emit(f"np.{name}({x}, {y}, out={out.token})", out, over)
+    frame.values[n] = out
+    return True
+
+
+def masked(frame: Frame, n: Node) -> bool:
+    """An adjoint times a mask of zeros and ones."""
+    g, c = (frame.operand(a) for a in n.args)
+    out = frame.make(n)
+    over = frame.table.read_in(g + c)
+    frame.emit(f"np.multiply({g}, {c}, out={out.token})", out, over)
+    frame.values[n] = out
+    return True
+
+
+def where(frame: Frame, n: Node) -> bool:
+    """`b`, with `a` copied over it where the condition holds."""
+    c, a, b = n.args
+    condition, first = frame.operand(c), frame.operand(a)
+    if n.kind == "bool":
+        return False
+    second = frame.operand(b)
+    out = frame.make(n)
+    (base,) = frame.table.read_in(second) or [None]
+    line = f"np.copyto({out.token}, {first}, where={condition})"
+    over = [base] if base is not None else []
+    if first == second:
+        over = []
+    frame.emit(line, out, over, base=base, reads=over)
+    frame.values[n] = out
+    return base is not None
+
+
+def cast(frame: Frame, n: Node) -> bool:
+    """Truth values or whole numbers as reals."""
+    x = n.args[0]
+    v = frame.value(x) if not x.is_a("broadcast") else None
+    if v is not None and v.mask and n.kind == "real":
+        frame.values[n] = v
+        return True
+    if n.kind != "real":
+        return False
+    out = frame.make(n)
+    frame.emit(f"np.copyto({out.token}, {frame.operand(x)})", out)
+    frame.values[n] = out
+    return True
+
+
+# ------------------------------------------------------------------------ layout
+def concat(frame: Frame, n: Node) -> bool:
+    axis = n.attrs["axis"]
+    parts = ", ".join(frame.value(a).token for a in n.args)
+    out = frame.make(n)
+    lone = "," if len(n.args) == 1 else ""
+    frame.emit(f"np.concatenate(({parts}{lone}), axis={axis}, out={out.token})", out)
+    frame.values[n] = out
+    return True
+
+
+def unslice(frame: Frame, n: Node) -> bool:
+    """Zeros with a part set."""
+    x = frame.operand(n.args[0])
+    out = frame.make(n)
+    inside = frame.index(n)
+    frame.emit([f"{out.token}.fill(0)", f"{out.token}[{inside}] = {x}"], out)
+    frame.values[n] = out
+    return True
+
+
+def slice_on(frame: Frame, n: Node) -> bool:
+    """`base` with a part added to."""
+    base, x = frame.value(n.args[0]), frame.operand(n.args[1])
+    out = frame.make(n)
+    sign = "-" if n.attrs["minus"] else "+"
+    line = f"{out.token}[{frame.index(n)}] {sign}= {x}"
+    frame.emit(line, out, [base], base=base, reads=[base])
+    frame.values[n] = out
+    return True
+
+
+def cumsum(frame: Frame, n: Node) -> bool:
+    """Running sums, from the end where `reverse` says so."""
+    axis = n.attrs["axis"]
+    x, out = frame.value(n.args[0]), frame.make(n)
+    turn = ""
+    if n.attrs["reverse"]:
+        turn = "[" + ":, " * axis + "::-1]"
+    line = f"np.cumsum({x.token}{turn}, axis={axis}, out={out.token}{turn})"
+    frame.emit(line, out)
+    frame.values[n] = out
+    return True
+
+
+def einsum2(frame: Frame, n: Node) -> bool:
+    return products.product(frame, n)
+
+
+FORMS: dict[str, Form] = {
+    "einsum2": einsum2,
+    "pow": power,
+    "lt": comparison,
+    "le": comparison,
+    "eq": comparison,
+    "masked": masked,
+    "where": where,
+    "cast": cast,
+    "concat": concat,
+    "unslice": unslice,
+    "slice_on": slice_on,
+    "cumsum": cumsum,
+    **sums.FORMS,
+    **gathers.FORMS,
+}
+SCALARS: dict[str, Form] = {"einsum2": products.scalar_product, **sums.SCALARS}

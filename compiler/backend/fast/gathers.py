@@ -1,0 +1,150 @@
+"""Reading and writing at places that the data name.
+
+In: `take`, `pick` and their adjoints. Where the data's numbers were checked against the size
+of what they index (an input of the program, which the runtime checks), NumPy need not check
+again: `mode="clip"` writes straight into `out`, and flat places, computed once for forward
+and backward, replace pairs of indices. Any other index goes the way of -O1.
+"""
+
+from __future__ import annotations
+
+from ...ir.dims import Dim, size
+from ...ir.node import Node
+from .frame import Form, Frame
+from .values import Value
+
+
+def checked(frame: Frame, index: Node) -> bool:
+    """Is the index an input whose range the runtime checks, as it came or laid out anew?"""
+    while index.is_a("transpose", "reshape", "slice", "broadcast"):
+        index = index.args[0]
+    return index in frame.unit.ranged or frame.comes_checked(index)
+
+
+def places(frame: Frame, index: Node, width: Dim) -> Value:
+    """`i * width + index[i]`: where row i has its entry, in the flat table."""
+    key = (index, width)
+    known = frame.places.get(key)
+    if known is None:
+        v = frame.flat(frame.copied(frame.value(index)))
+        step = frame.out.dim(width)
+        count = v.shape[0]
+        made = f"np.arange({frame.out.dim(count).text}) * {step.within(10)}"
+        offsets = frame.table.constant(
+            ("offsets", count, width), "int", (count,), made, "offsets"
+        )
+        known = frame.new((count,), "int", "at")
+        frame.emit(f"np.add({v.token}, {offsets.token}, out={known.token})", known)
+        frame.places[key] = known
+    return known
+
+
+def pick(frame: Frame, n: Node) -> bool:
+    """One entry of each row."""
+    x, index = n.args
+    if not (index.shape and checked(frame, index)):
+        return False
+    v = frame.flat(frame.copied(frame.value(x)))
+    at = places(frame, index, x.shape[-1])
+    out = frame.make(n)
+    target = frame.flat(out)
+    frame.emit(
+        f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out
+    )
+    frame.values[n] = out
+    return True
+
+
+def put(frame: Frame, n: Node) -> bool:
+    """Zeros, with one entry of each row set."""
+    index, g = n.args
+    if not (index.shape and checked(frame, index)):
+        return False
+    at = places(frame, index, n.shape[-1])
+    entries = _entries(frame, g)
+    out = frame.make(n)
+    target = frame.flat(out)
+    frame.emit(
+        [f"{out.token}.fill(0)", f"{target.token}[{at.token}] = {entries}"], out
+    )
+    frame.values[n] = out
+    return True
+
+
+def one_hot(frame: Frame, n: Node) -> bool:
+    index = n.args[0]
+    if not (index.shape and checked(frame, index)):
+        return False
+    at = places(frame, index, n.shape[-1])
+    out = frame.make(n)
+    target = frame.flat(out)
+    frame.emit([f"{out.token}.fill(0)", f"{target.token}[{at.token}] = 1"], out)
+    frame.values[n] = out
+    return True
+
+
+def put_on(frame: Frame, n: Node) -> bool:
+    """`base` with one entry of each row added to."""
+    base, index, g = n.args
+    start = frame.value(base)
+    sign = "-" if n.attrs["minus"] else "+"
+    out = frame.make(n)
+    if index.shape and checked(frame, index):
+        at = places(frame, index, n.shape[-1])
+        entries = _entries(frame, g)
+        line = f"{frame.flat(out).token}[{at.token}] {sign}= {entries}"
+    else:
+        line = frame.out.update(n, out.token)
+    frame.emit(line, out, [start], base=start, reads=[start])
+    frame.values[n] = out
+    return True
+
+
+def scatter_on(frame: Frame, n: Node) -> bool:
+    """`base` with slices added where the index says."""
+    base, index, g = (frame.value(a) for a in n.args)
+    out = frame.make(n)
+    line = f"np.add.at({out.token}, {index.token}, {g.token})"
+    frame.emit(line, out, [base], base=base, reads=[base])
+    frame.values[n] = out
+    return True
+
+
+def _entries(frame: Frame, g: Node) -> str:
+    """What is put: a number stays one."""
+    core = g
+    while core.is_a("broadcast"):
+        core = core.args[0]
+    if not core.shape:
+        return frame.operand(core)
+    return frame.flat(frame.copied(frame.value(g))).token
+
+
+def take(frame: Frame, n: Node) -> bool:
+    """Slices of a table."""
+    x, index = n.args
+    if not checked(frame, index):
+        return False
+    axis = n.attrs["axis"]
+    v, i = frame.value(x), frame.value(index)
+    if not index.shape:
+        return False
+    out = frame.make(n)
+    frame.emit(
+        f"np.take({v.token}, {i.token}, axis={axis}, out={out.token}, "
+        'mode="clip")',
+        out,
+    )
+    frame.values[n] = out
+    return True
+
+
+FORMS: dict[str, Form] = {
+    "pick": pick,
+    "put": put,
+    "one_hot": one_hot,
+    "put_on": put_on,
+    "scatter_on": scatter_on,
+    "take": take,
+}
+__all__ = ["FORMS", "checked", "places", "size"]

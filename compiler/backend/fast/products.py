@@ -1,0 +1,166 @@
+"""Products of matrices: `np.matmul` and `np.dot` into their places, transposes folded in.
+
+In: a contraction. Its letters fall into four groups: of a batch, rows (of the first operand
+alone), columns (of the second alone), and those that are summed. Where each group lies
+together in memory, the operands are views, turned and with groups merged, and BLAS reads
+them as they lie; an operand that lies otherwise is copied first.
+
+    "tnk,tnm->km"     np.matmul(x.reshape(T * N, k).T, d.reshape(T * N, m), out=d_W)
+"""
+
+from __future__ import annotations
+
+from ...ir.dims import ONE, Shape, size
+from ...ir.node import Node
+from ...ops.contraction import letters
+from .frame import Frame
+from .values import Value
+
+
+def product(frame: Frame, n: Node) -> bool:
+    """Write a contraction."""
+    sa, sb, so = letters(n.attrs["spec"])
+    inner = "".join(c for c in sa if c in sb and c not in so)
+    batch = "".join(c for c in so if c in sa and c in sb)
+    if not inner:
+        return _outer(frame, n, sa, sb, so)
+    if sa == sb and so == batch:
+        return _rows_times_rows(frame, n, sa, inner)
+    rows = "".join(c for c in so if c in sa and c not in batch)
+    columns = "".join(c for c in so if c in sb and c not in batch)
+    a, b = frame.value(n.args[0]), frame.value(n.args[1])
+    swapped = so != batch + rows + columns and so == batch + columns + rows
+    if swapped:
+        a, b, sa, sb, rows, columns = b, a, sb, sa, columns, rows
+    inner = _memory_order(a, sa, inner)
+    first = _matrix(frame, a, sa, batch, rows, inner)
+    second = _matrix(frame, b, sb, batch, inner, columns)
+    out = frame.make(n)
+    target = _matrix_view(frame, out, so, batch, rows, columns)
+    if target is None:
+        return False
+    if batch or (rows and columns):
+        line = f"np.matmul({first.token}, {second.token}, out={target.token})"
+    else:
+        line = f"np.dot({first.token}, {second.token}, out={target.token})"
+    frame.emit(line, out)
+    frame.values[n] = out
+    return True
+
+
+def scalar_product(frame: Frame, n: Node) -> bool:
+    """The sum of products of two arrays."""
+    sa, sb, _ = letters(n.attrs["spec"])
+    if sa != sb:
+        turned = frame.turned(frame.value(n.args[1]), [sb.index(c) for c in sa])
+    else:
+        turned = frame.value(n.args[1])
+    a = frame.flat(frame.copied(frame.value(n.args[0])))
+    b = frame.flat(frame.copied(turned))
+    frame.values[n] = frame.local(n, f"np.dot({a.token}, {b.token})")
+    return True
+
+
+def _memory_order(v: Value, spec: str, group: str) -> str:
+    """The letters of a group in the order in which they lie in memory."""
+    if v.origin is not None:
+        perm = v.origin[1]
+        lying = [""] * len(spec)
+        for i, p in enumerate(perm):
+            lying[p] = spec[i]
+        spec = "".join(lying)
+    return "".join(c for c in spec if c in group)
+
+
+def _matrix(
+    frame: Frame, v: Value, spec: str, batch: str, first: str, second: str
+) -> Value:
+    """An operand as [batch …, first, second], each group one axis; copied if need be."""
+    made = _matrix_view(frame, v, spec, batch, first, second)
+    if made is not None:
+        return made
+    wanted = batch + first + second
+    turned = frame.turned(v, [spec.index(c) for c in wanted])
+    copy = frame.copied(turned)
+    made = _matrix_view(frame, copy, wanted, batch, first, second)
+    assert made is not None
+    return made
+
+
+def _matrix_view(
+    frame: Frame, v: Value, spec: str, batch: str, first: str, second: str
+) -> Value | None:
+    """The same without copying, or None."""
+    core, lying = v, spec
+    if v.origin is not None:
+        core, perm = v.origin
+        at = [""] * len(spec)
+        for i, p in enumerate(perm):
+            at[p] = spec[i]
+        lying = "".join(at)
+    sizes = dict(zip(spec, v.shape, strict=True))
+    groups = [g for g in (first, second) if g]
+    simple = all(len(g) == 1 for g in groups)
+    if not simple:
+        if not core.contiguous or any(g not in lying for g in groups):
+            return None
+        order: list[str] = []
+        k = 0
+        while k < len(lying):
+            group = next((g for g in groups if lying.startswith(g, k)), lying[k])
+            order.append(group)
+            k += len(group)
+        shape: Shape = tuple(size([sizes[c] for c in g]) for g in order)
+        core = frame.reshaped(core, shape)
+    else:
+        order = list(lying)
+    wanted = [*batch, *groups]
+    perm_ = [order.index(g) for g in wanted]
+    made = frame.turned(core, perm_)
+    if batch and len(groups) < 2:  # a vector for each of a batch: a matrix of one row
+        at_end = bool(first)
+        index = ", ".join([":"] * len(batch) + ([":", "None"] if at_end else ["None"]))
+        shape = (*made.shape, ONE) if at_end else (*made.shape[:-1], ONE, made.shape[-1])
+        if not groups:
+            return None
+        made = frame.table.view(made, f"{{}}[{index}]", shape)
+    return made
+
+
+def _outer(frame: Frame, n: Node, sa: str, sb: str, so: str) -> bool:
+    """Nothing is summed: a product of elements, spread over the axes."""
+    parts = []
+    for arg, spec in zip(n.args, (sa, sb), strict=True):
+        ordered = "".join(c for c in so if c in spec)
+        v = frame.turned(frame.value(arg), [spec.index(c) for c in ordered])
+        index = [":" if c in spec else "None" for c in so]
+        while index and index[0] == "None":
+            index.pop(0)
+        if "None" in index:
+            shape = tuple(
+                d if c in spec else ONE
+                for c, d in zip(so[len(so) - len(index) :], n.shape[-len(index) :], strict=True)
+            )
+            v = frame.table.view(v, f"{{}}[{', '.join(index)}]", shape)
+        parts.append(v)
+    out = frame.make(n)
+    line = f"np.multiply({parts[0].token}, {parts[1].token}, out={out.token})"
+    frame.emit(line, out, [p for p in parts if p.shape == n.shape])
+    frame.values[n] = out
+    return True
+
+
+def _rows_times_rows(frame: Frame, n: Node, spec: str, inner: str) -> bool:
+    """`(a * b).sum(axis)`: the products, then their sums."""
+    from .sums import sum_into
+
+    a, b = frame.value(n.args[0]), frame.value(n.args[1])
+    whole = frame.new(a.shape, "real", "products")
+    frame.emit(f"np.multiply({a.token}, {b.token}, out={whole.token})", whole, [a, b])
+    axes = tuple(i for i, c in enumerate(spec) if c in inner)
+    out = frame.make(n)
+    sum_into(frame, whole, axes, out)
+    frame.values[n] = out
+    return True
+
+

@@ -1,0 +1,49 @@
+"""Every random DAG of a run at `-O2`, against the reference interpreter: twice on the same
+buffers, which are poisoned with NaN wherever nothing is read any more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_dags import program_of, random_dag
+from reference import evaluate
+from running import Fast
+
+from gradc.compiler.autodiff.reverse import differentiate
+
+RUN, PART = 300, 15
+
+
+@pytest.fixture(autouse=True)
+def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
+    monkeypatch.setattr("black.format_str", lambda text, mode: text)
+
+
+def agrees(seed: int) -> None:
+    """One DAG: loss and gradients, to rounding."""
+    dag = random_dag(seed)
+    joint = differentiate(program_of(dag))
+    assert joint.seed is not None
+    at = {**dag.leaves, joint.seed: 1.0}
+    want, *wanted = evaluate([dag.loss, *joint.gradients.values()], at, dag.sizes)
+    module = Fast(joint, poison=True)
+    work = module.buffers(dag.sizes)
+    before = {n: np.array(v) for n, v in dag.leaves.items()}
+    for _ in range(2):
+        loss, found = module.step(dag.leaves, dag.sizes, work=work)
+        assert abs(loss - want) <= 1e-12 * max(1, abs(want)), seed
+        assert set(found) == set(joint.gradients)
+        for path, value in zip(joint.gradients, wanted, strict=True):
+            assert np.shape(found[path]) == np.shape(value), (seed, path)
+            scale = max(1.0, float(np.max(np.abs(value), initial=0)))
+            error = np.max(np.abs(found[path] - value), initial=0)
+            assert error <= 1e-12 * scale, (seed, path)
+    for n, v in dag.leaves.items():
+        assert np.array_equal(v, before[n], equal_nan=True), (seed, "modified", n)
+
+
+@pytest.mark.parametrize("start", range(0, RUN, PART))
+def test_agrees(start: int) -> None:
+    for seed in range(start, start + PART):
+        agrees(seed)
