@@ -7,6 +7,7 @@ module.agrees()
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,6 @@ class Emitted:
         self.plan = schedule(run_passes(joint, level), driver.Options(level=level))
         self.text = emit(self.plan, driver.Options(level=level))
         self.module = self.load(self.text)
-        analytic = driver.Options(level=level, complex=True)
-        self.complex = self.load(emit(self.plan, analytic))
         rng = np.random.default_rng(seed)
         program = joint.program
         self.sizes = sizes or {s: 3 + k for k, s in enumerate(program.symbols)}
@@ -81,6 +80,12 @@ class Emitted:
             high = number(i.high, self.sizes) if i.high is not None else 3
             value = self.draw(rng, i.node.shape, i.node.kind, high)
             self.inputs[i.name] = value
+
+    @cached_property
+    def complex(self) -> dict[str, Any]:
+        """The module of the forms that are analytic in complex numbers."""
+        analytic = driver.Options(level=self.level, complex=True)
+        return self.load(emit(self.plan, analytic))
 
     @staticmethod
     def load(text: str) -> dict[str, Any]:

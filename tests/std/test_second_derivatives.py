@@ -178,7 +178,7 @@ class Point:
             k: drawn(f"along {k}", v.shape) for k, v in emitted.params.items()
         }
 
-    def into(self, emitted: Emitted) -> None:
+    def of(self, emitted: Emitted) -> Emitted:
         """Give another program of the same text this point."""
         for own, table in zip(
             (emitted.params, emitted.inputs, emitted.noise), self.tables, strict=True
@@ -187,6 +187,7 @@ class Point:
         for path, v in self.along.items():
             emitted.inputs[f"along {path}"] = v
         emitted.inputs["v"] = self.along["x"]
+        return emitted
 
 
 def drawn(path: str, shape: tuple[int, ...]) -> Any:
@@ -227,27 +228,24 @@ def agree(found: Table, wanted: Table, what: str) -> None:
 
 
 @cache
-def programs(name: str) -> tuple[Joint, Joint, Joint]:
-    """The call with its gradient; by the language's `grad`; and differentiated twice."""
-    call = CALLS.get(name) or OTHERS[name]
-    first = joint_of(text_of(call, "L"))
-    return (
-        first,
-        joint_of(text_of(call, "sum(grad(L, x) * v)")),
-        differentiate(again(joint_of(text_of(call, "L")).program)),
-    )
+def first(name: str) -> tuple[Point, Table, Table]:
+    """A point, and there H v by complex step: with v along everything, and along x."""
+    emitted = Emitted(joint_of(text_of(call_of(name), "L")))
+    point = Point(emitted)
+    by_all = times_hessian(emitted, point.along)
+    return point, by_all, times_hessian(emitted, {"x": point.along["x"]})
 
 
-# Of what is made of lines, L = sin(y) bends all the same.
+def call_of(name: str) -> Call:
+    return CALLS.get(name) or OTHERS[name]
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", [*CALLS, *OTHERS])
 def test_second_derivatives(name: str, level: int) -> None:
-    first, spoken, twice = (Emitted(joint, level) for joint in programs(name))
-    point = Point(first)
-    for other in (first, spoken, twice):
-        point.into(other)
-    by_all = times_hessian(first, point.along)
+    point, by_all, by_x = first(name)
     assert any(np.any(g != 0) for g in by_all.values()), "nothing to compare"
-    agree(gradients(twice), by_all, "reverse mode twice")
-    by_x = times_hessian(first, {"x": point.along["x"]})
-    agree(gradients(spoken), by_x, "grad in the loss")
+    twice = differentiate(again(joint_of(text_of(call_of(name), "L")).program))
+    agree(gradients(point.of(Emitted(twice, level))), by_all, "reverse mode twice")
+    spoken = joint_of(text_of(call_of(name), "sum(grad(L, x) * v)"))
+    agree(gradients(point.of(Emitted(spoken, level))), by_x, "grad in the loss")
