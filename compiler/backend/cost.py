@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from ..ir.dims import Dim, Poly, size
 from ..ir.node import Node
@@ -106,15 +107,18 @@ def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> 
     known = {} if known is None else known
     scope = Scope({}, {})
     out = Expressions(scope, plan.views, f, lambda n: "x", lambda: "x")
-    terms: dict[tuple[str, ...], Fraction] = {}
+    times: dict[Poly, int] = {}  # most nodes cost the same as many others
     for n in f.computed:
         if is_projection(n):
             continue
         cost = _steps(plan, f.bodies[n]) if is_loop(n) else known.get(n)
         if cost is None:
             cost = known[n] = node_cost(out, n)
+        times[cost] = times.get(cost, 0) + 1
+    terms: dict[tuple[str, ...], Fraction] = {}
+    for cost, often in times.items():
         for monomial, coefficient in cost.terms:
-            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient * often
     return Poly(terms)
 
 
@@ -144,7 +148,11 @@ def node_cost(out: Expressions, n: Node) -> Poly:
     if reduced(n) or n.op.name.endswith("_over"):
         return size(n.args[0].shape).value
     operations = max(template(out.chosen(n)[0]).operations, 1)
-    total = size(n.shape).value
+    return _times(size(n.shape).value, operations)
+
+
+@lru_cache(maxsize=4096)
+def _times(total: Poly, operations: int) -> Poly:
     return total if operations == 1 else total.scaled(Fraction(operations))
 
 

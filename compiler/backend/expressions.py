@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -88,12 +88,15 @@ class Expressions:
     # ------------------------------------------------------------------ values
     def value(self, n: Node, top: bool = False) -> Value:
         """`n` as it stands inside a line; `top`: as the right side of its own line."""
-        if not top and (n in self.lines or n in self.at_hand or self._has_name(n)):
+        op = n.op.name
+        if not top and (n in self.lines or n in self.at_hand or op in NAMED):
             dtype = self.dtypes.get(n)
             if dtype is None:
-                dtype = WEAK if n.op.name == "seed" else n.kind
+                dtype = WEAK if op == "seed" else n.kind
             return Value(name(self.name_of(n)), n.shape, dtype)
-        match n.op.name:
+        if op not in APART:
+            return self._template(n)
+        match op:
             case "const":
                 return Value(self._const(n), (), WEAK)
             case "size":
@@ -132,9 +135,6 @@ class Expressions:
         text = f"np.broadcast_to({v.expr.text}, {self.shape(shape).text})"
         return Value(Expr(text), shape, v.dtype)
 
-    def _has_name(self, n: Node) -> bool:
-        return n.op.name in ("input", "param", "state", "noise", "seed")
-
     def _const(self, n: Node) -> Expr:
         named = n.attrs.get("name")
         if named == "pi":
@@ -171,14 +171,16 @@ class Expressions:
         args = [self.value(a) for a in n.args]
         if not elementwise:
             args = [self.stretch(v, a.shape) for v, a in zip(args, n.args, strict=True)]
-        args, dtype = self._dtypes(n, args, "np." in text or "(" in text)
+        args, dtype = self._dtypes(n, args, made.calls)
         holes = self._holes(n, args, made.reads, given)
         expr = made.fill(holes)
-        shape = _common([v.shape for v in args]) if elementwise else n.shape
-        target = drop or n
+        shape = n.shape
         if drop is not None:
             shape = drop.shape
+        elif elementwise:
+            shape = _common([v.shape for v in args])
         if dtype == DOUBLE:
+            target = drop or n
             root = target in self.results and not target.shape
             if self.keep_dtype and not (root and self.f and self.f.name != "forward"):
                 if n.op.call and n.op.name == "sqrt" and args[0].dtype == WEAK:
@@ -192,11 +194,13 @@ class Expressions:
 
     def chosen(self, n: Node, drop: bool = False) -> tuple[str, dict[str, Any]]:
         """The template's text and the holes that it brings along."""
-        source = None
+        source = n.op.numpy
         if self.complex and n.op.numpy_complex is not None:
             source = n.op.numpy_complex
-        else:
-            source = next((t for when, t in n.op.choices if when(n)), n.op.numpy)
+        elif n.op.choices:
+            source = next((t for when, t in n.op.choices if when(n)), source)
+        if source.__class__ is str and not drop:
+            return source, {}
         text, given = _call(source, n, drop)
         keeps = drop and not (callable(source) and _takes_keep(source))
         if keeps and "keepdims=True" in text:
@@ -242,11 +246,10 @@ class Expressions:
         reads: Mapping[str, int],
         given: Mapping[str, Any],
     ) -> dict[str, Expr]:
-        names = list(n.op.args)
+        names: Sequence[str] = n.op.args
         if n.op.variadic:
-            last = names.pop()
-            fixed = len(names)
-            names += [f"{last}{i}" for i in range(len(args) - fixed)]
+            *first, last = names
+            names = [*first, *(f"{last}{i}" for i in range(len(args) - len(first)))]
         holes = {k: v.expr for k, v in zip(names, args, strict=False)}
         for key in reads:
             if key in holes:
@@ -290,11 +293,14 @@ class Expressions:
         """What NumPy makes of the result; int arrays among real ones are cast first."""
         if n.kind != "real":
             return args, n.kind
-        reals = [v.dtype for v, a in zip(args, n.args, strict=True) if a.kind == "real"]
+        dtypes = [v.dtype for v in args]
+        reals = [d for d, a in zip(dtypes, n.args, strict=True) if a.kind == "real"]
         if n.op.name == "number":
             return args, WEAK
         if REAL in reals:
-            if self.keep_dtype:  # DOUBLE: an output that a line reads
+            if self.keep_dtype and (
+                INT in dtypes or DOUBLE in dtypes
+            ):  # DOUBLE: an output that a line reads
                 args = [
                     self.cast(v) if v.dtype in (INT, DOUBLE) and a.kind == "real" else v
                     for v, a in zip(args, n.args, strict=True)
@@ -336,6 +342,10 @@ def _arithmetic(n: Node) -> bool:
     return n.op.call and n.op.family == "elementwise"
 
 
+NAMED = frozenset({"input", "param", "state", "noise", "seed"})
+APART = frozenset(
+    {"const", "size", "zero", "broadcast", "cast", "stop", "drawn", "reshape"}
+)  # what `Expressions.value` writes without a template, or not always by one
 _LIKE_ELEMENTWISE = frozenset({"masked", "finite"})
 
 

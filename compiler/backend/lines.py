@@ -12,6 +12,7 @@ What is a line in one function is a line in all: `z = x @ W + b` looks the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from ..ir.node import Node
 from .bodies import is_loop, is_projection
@@ -82,6 +83,14 @@ def weight(n: Node, views: Views) -> int:
     return n.op.weight
 
 
+@cache
+def read_twice(source: str) -> frozenset[str]:
+    """The holes of a template that stand in it more than once."""
+    return frozenset(
+        hole for hole, times in template(source).reads.items() if times > 1
+    )
+
+
 class _Nesting:
     """Weighs what would stand in one line, and splits what is too much."""
 
@@ -102,36 +111,37 @@ class _Nesting:
 
     def run(self) -> None:
         for n in self.f.computed:
-            self._force(n)
-            self._weigh(n)
+            kids = self._inside(n)
+            if kids and self._force(n, kids):
+                kids = self._inside(n)
+            self._weigh(n, kids)
             if n.op.variadic and len(n.args) > 3:
                 for kid in self._inside(n):  # each part of a concat is a name or short
                     if self.weight[kid] > 1:
                         self.lines.add(kid)
-                self._weigh(n)
+                self._weigh(n, self._inside(n))
                 continue
             while self.weight[n] > BUDGET and self._split(n):
                 self._weigh_again(n)
 
     def _inside(self, n: Node) -> list[Node]:
         """What is nested into the line of `n`, one level down, and could be a line."""
-        return [
-            b
-            for b in self.reads[n]
-            if b not in self.lines and not self.views.trivial(b)
-        ]
+        lines, trivial = self.lines, self.views.trivial
+        return [b for b in self.reads[n] if b not in lines and not trivial(b)]
 
-    def _weigh(self, n: Node) -> None:
-        own = 0 if self.views.is_view(n) else weight(n, self.views)
-        kids = self._inside(n)
-        self.weight[n] = own + sum(self.weight[k] for k in kids)
-        self.product[n] = n.op.name == "einsum2" or any(self.product[k] for k in kids)
+    def _weigh(self, n: Node, kids: Sequence[Node]) -> None:
+        total = 0 if self.views.is_view(n) else weight(n, self.views)
+        product = n.op.name == "einsum2"
+        for k in kids:
+            total += self.weight[k]
+            product = product or self.product[k]
+        self.weight[n], self.product[n] = total, product
 
     def _weigh_again(self, n: Node) -> None:
         """After a split deep inside; what is nested is small, so this is short."""
         inside = self._tree(n)
         for m in reversed(inside):
-            self._weigh(m)
+            self._weigh(m, self._inside(m))
 
     def _tree(self, n: Node) -> list[Node]:
         """`n` and all that is nested into its line, breadth first."""
@@ -140,11 +150,12 @@ class _Nesting:
             out.extend(self._inside(m))
         return out
 
-    def _force(self, n: Node) -> None:
-        """Calls and powers hold no product of matrices; a hole read twice wants a name."""
-        kids = self._inside(n)
-        if not kids:
-            return
+    def _force(self, n: Node, kids: Sequence[Node]) -> bool:
+        """Calls and powers hold no product of matrices; a hole read twice wants a name.
+
+        Whether any of the kids, what is nested into the line of `n`, became a line.
+        """
+        before = len(self.lines)
         op = n.args[0].op if n in self.views.folded else n.op
         if op.call or op.name in ("pow", "power"):
             self.lines.update(k for k in kids if self.product[k])
@@ -153,14 +164,16 @@ class _Nesting:
             self.lines.update(k for k in kids if backward or gathers(k))
         if op.name in ("mul", "div") and len(n.args) == 2:
             for k in kids:
+                if k.op.name != "einsum2":
+                    continue
                 others = [a for a in n.args if not self.views.constant(a)]
-                if k.op.name == "einsum2" and len(others) > 1:
+                if len(others) > 1:
                     self.lines.add(k)
         if isinstance(op.numpy, str):
-            reads = template(op.numpy).reads
             for hole, arg in zip(op.args, n.args, strict=False):
-                if reads.get(hole, 0) > 1 and self.base(arg) in kids:
+                if hole in read_twice(op.numpy) and self.base(arg) in kids:
                     self.lines.add(self.base(arg))
+        return len(self.lines) > before
 
     def _split(self, n: Node) -> bool:
         kids = self._inside(n)

@@ -74,11 +74,15 @@ def name(text: str) -> Expr:
 
 def number(value: float | bool) -> Expr:
     """A Python literal: never a NumPy scalar, which would promote float32 arrays."""
+    if value.__class__ is int:
+        return Expr(repr(value), ATOM if value >= 0 else UNARY)
     if value != value:
         return Expr("np.nan", PRIMARY)
     if value in (float("inf"), float("-inf")):
         return Expr("np.inf", PRIMARY) if value > 0 else Expr("-np.inf", UNARY)
-    text = re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", repr(value))
+    text = repr(value)
+    if "e" in text:
+        text = re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", text)
     return Expr(text, UNARY if text.startswith("-") else ATOM)
 
 
@@ -132,6 +136,7 @@ class Template(NamedTuple):
     reads: dict[str, int]
     operations: int  # of NumPy, on whole arrays
     statement: bool
+    calls: bool  # a function, of NumPy or not
 
 
 @lru_cache(maxsize=4096)
@@ -152,7 +157,8 @@ def template(source: str) -> Template:
     compiler = _Compiler(holes)
     statement = not isinstance(tree[0], ast.Expr)
     fill = compiler.statement(tree[0])
-    return Template(fill, reads, compiler.operations, statement)
+    calls = "np." in source or "(" in source
+    return Template(fill, reads, compiler.operations, statement, calls)
 
 
 def parse(source: str) -> Expr:

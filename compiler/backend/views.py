@@ -21,7 +21,9 @@ from ..ir.node import Node
 
 ATOMS = frozenset({"const", "size", "zero", "iota"})
 VIEWS = frozenset({"broadcast", "reshape", "transpose", "slice", "stop"})
+SIZES = frozenset({"const", "size", "seed"})
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
+ARITHMETIC_OF_SIZES = ARITHMETIC | {"cast"}
 REDUCTIONS = frozenset({"sum", "max", "any", "all", "argmax"})
 COMPARISONS = frozenset({"lt", "le", "eq", "not", "and", "or"})
 MOST_REPEATED = 4  # operations of sizes that are repeated rather than named
@@ -37,9 +39,10 @@ class Views:
         readers: dict[Node, int] = {}
         drops: dict[Node, list[Node]] = {}
         for n in live:
-            for a in dict.fromkeys(n.args):
+            args = n.args
+            for a in args if len(args) < 2 else dict.fromkeys(args):
                 readers[a] = readers.get(a, 0) + 1
-            if drops_axes(n):
+            if n.op.name == "reshape" and drops_axes(n):
                 drops.setdefault(n.args[0], []).append(n)
         self.folded: set[Node] = {
             reshape
@@ -59,17 +62,23 @@ class Views:
 
     def is_view(self, n: Node) -> bool:
         """Read through wherever it stands (unless the user named it)."""
-        if n in self.own:
-            return False
-        if n.op.name == "cast":
-            return n.args[0].kind != "real" and n not in self.cast
-        if n.op.name == "reshape":
-            return n not in self.folded and not gathers(n)
-        return n.op.name in VIEWS or (n.op.view and bool(n.args))
+        op = n.op
+        name = op.name
+        if name == "cast":
+            own = n in self.own
+            return not own and n.args[0].kind != "real" and n not in self.cast
+        if name == "reshape":
+            return n not in self.own and n not in self.folded and not gathers(n)
+        if name in VIEWS or op.view:
+            return bool(n.args) and n not in self.own
+        return False
 
     def trivial(self, n: Node) -> bool:
         """Arithmetic of sizes, constants and the seed, short enough to be repeated."""
-        return self.operations_of_sizes(n) <= MOST_REPEATED
+        known = self._trivial.get(n)
+        if known is None:
+            known = self.operations_of_sizes(n)
+        return known <= MOST_REPEATED
 
     def operations_of_sizes(self, n: Node) -> int:
         """How many operations; beyond MOST_REPEATED for anything but such arithmetic."""
@@ -82,11 +91,10 @@ class Views:
             if m in self._trivial:
                 stack.pop()
                 continue
-            if m.is_a("const", "size", "seed"):
+            op = m.op.name
+            if op in SIZES:
                 self._trivial[m] = 0
-            elif (
-                m.shape or m.kind != "real" or m.op.name not in (ARITHMETIC | {"cast"})
-            ):
+            elif m.shape or m.kind != "real" or op not in ARITHMETIC_OF_SIZES:
                 self._trivial[m] = MOST_REPEATED + 1
             else:
                 missing = [a for a in m.args if a not in self._trivial]

@@ -364,7 +364,7 @@ def _two_factors(n: Node) -> bool:
         return False
     if first == "const":  # a whole number in front
         value = number(a)
-        return value.__class__ is int and value > 1  # type: ignore[operator]
+        return isinstance(value, int) and value > 1
     return first not in SPECIAL
 
 
