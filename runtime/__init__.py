@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .network import Network
-    from .runs import RunFolder, Weights
+    from .runs import RunFolder
+    from .weights import Weights
 
 __all__ = ["Network", "compile", "load"]
 

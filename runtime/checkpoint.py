@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from .errors import CheckpointError
 
-FORMAT = 1
-LARGEST_STATE = 2**26  # bytes of state or manifest
+FORMAT = 2
+"""What this version writes: 2 has the program and all that resuming needs in the state."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -60,10 +60,10 @@ def pack(arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> bytes:
 def unpack(data: bytes, name: str = "checkpoint") -> tuple[Arrays, dict[str, Any]]:
     """Arrays and state from the bytes of a checkpoint; `CheckpointError` if damaged."""
     try:
-        entries = _entries(data)
+        return _verified(data, name)
     except CheckpointError:
         raise
-    # What a damaged archive makes zipfile and NumPy raise is not a closed list.
+    # What a damaged archive makes zipfile, NumPy and JSON raise is not a closed list.
     except (
         ValueError,
         OSError,
@@ -71,6 +71,7 @@ def unpack(data: bytes, name: str = "checkpoint") -> tuple[Arrays, dict[str, Any
         KeyError,
         IndexError,
         TypeError,
+        AttributeError,
         OverflowError,
         MemoryError,
         NotImplementedError,
@@ -82,6 +83,10 @@ def unpack(data: bytes, name: str = "checkpoint") -> tuple[Arrays, dict[str, Any
         zlib.error,
     ) as error:
         raise CheckpointError(f"{name} is damaged: {error}") from None
+
+
+def _verified(data: bytes, name: str) -> tuple[Arrays, dict[str, Any]]:
+    entries = _entries(data)
     manifest = entries.pop("gradc/manifest", None)
     if manifest is None or "gradc/state" not in entries:
         raise CheckpointError(f"{name} is no checkpoint of gradc, or is damaged")
@@ -96,10 +101,13 @@ def unpack(data: bytes, name: str = "checkpoint") -> tuple[Arrays, dict[str, Any
             raise CheckpointError(
                 f"{name} is damaged: {entry} does not match its digest"
             )
-    state: dict[str, Any] = json.loads(entries.pop("gradc/state").tobytes())
+    state = json.loads(entries.pop("gradc/state").tobytes())
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise CheckpointError(f"{name} is no checkpoint of gradc: it has no format")
     if state["format"] > FORMAT:
         raise CheckpointError(
-            f"{name} has format {state['format']}; this version of gradc reads up to {FORMAT}"
+            f"{name} has format {state['format']}; this version of gradc reads up to {FORMAT}",
+            "it was written by a newer gradc: pip install --upgrade gradc",
         )
     return entries, state
 

@@ -1,17 +1,25 @@
-"""Where a number stopped being finite: the first value of `forward` that is infinite or NaN.
+"""The detective: where a number stopped being finite, by line and value.
 
-In: a network and the arguments of a step that went wrong. Out: the equation and its line in
-the `.net`. The step is run once more under a trace, which looks at each new local variable;
-the comment above the line in the emitted source says which equation it belongs to.
+In: a network and the arguments of a step that went wrong. Out: what became infinite or NaN,
+the equation in which that happened first, its place in the `.net`, and the values that it was
+computed from. The step is run once more under a trace: after each line of the emitted source
+the arrays that the line names are looked at; the comment above the line says which equation it
+belongs to. `forward` comes first, then `backward`.
 
-    first_nonfinite(network, theta, arrays)     # "e in `h = exp(x)`  mlp.net:8"
+    found = diagnose(network, theta, nabla, loss, arrays)
+    found.what          # "loss became inf"
+    found.lines[0]      # "first value that is not finite: e in `h = exp(x)`  mlp.net:8"
+    found.lines[1]      # "e: 3 of 640 entries; from z, max |z| = 8.1e+03"
 """
 
 from __future__ import annotations
 
+import ast
+import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -21,6 +29,60 @@ from numpy.typing import NDArray
 from .network import Network, Noise, State
 
 _EQUATION = re.compile(r"\s*# (.*?)\s{2,}(\S+:\d+)\s*$")
+SHOWN = 3  # of the values that a line is computed from
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """What became infinite or NaN, and further lines on where and from what."""
+
+    what: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass
+class Culprit:
+    """The first local variable of an emitted function that is not finite.
+
+    `source` are the variables that its line reads, with their values at that time.
+    """
+
+    name: str
+    line: int
+    bad: NDArray[Any]
+    source: list[tuple[str, NDArray[Any]]] = field(default_factory=list)
+
+
+def diagnose(
+    network: Network,
+    theta: NDArray[Any],
+    nabla: NDArray[Any],
+    loss: float,
+    arrays: Sequence[Any],
+    state: State | None = None,
+    noise: Noise | None = None,
+) -> NonFinite:
+    """Say what is not finite after a step, replay it, and say where that began.
+
+    `state` is what the program remembered before the step.
+    """
+    for place in network.places:
+        if not np.isfinite(theta[place.start : place.stop]).all():
+            return NonFinite(
+                f"parameter {place.path} became infinite or NaN",
+                ("the last update was too large for it",),
+            )
+    if math.isfinite(loss):
+        path = next(
+            place.path
+            for place in network.places
+            if not np.isfinite(nabla[place.start : place.stop]).all()
+        )
+        what = f"the gradient of {path} became infinite or NaN"
+    else:
+        word = "nan" if math.isnan(loss) else "inf" if loss > 0 else "-inf"
+        what = f"loss became {word}"
+    return NonFinite(what, first_nonfinite(network, theta, arrays, state, noise))
 
 
 def first_nonfinite(
@@ -29,51 +91,140 @@ def first_nonfinite(
     arrays: Sequence[Any],
     state: State | None = None,
     noise: Noise | None = None,
-) -> str | None:
-    """The first value that is not finite, with its equation; None where all are.
+) -> tuple[str, ...]:
+    """The first value that is not finite with its equation, and what it came from; nothing
+    where all are finite.
 
     A mask of -inf is ordinary: NaN and +inf go first.
     """
-    found: list[tuple[str, int]] = []
-    masks: list[tuple[str, int]] = []
-    seen: dict[str, int] = {}
-    previous = [0]
 
-    def look(frame: FrameType, event: str, _: Any) -> Any:
-        for name, value in frame.f_locals.items():
-            if seen.get(name) == id(value):
+    def steps() -> None:
+        saved = network.call("forward", theta, arrays, state, noise)[1]
+        backward = network.module.get("backward")
+        if backward is not None:
+            backward(saved)
+
+    names = network.signature["functions"]["forward"]["inputs"]
+    for name, array in zip(names, arrays, strict=True):
+        values = _reals(array)
+        if values is not None and (np.isnan(values) | (values == np.inf)).any():
+            return (f"first value that is not finite: the input {name}",)
+    watch = _Watch(network)
+    with np.errstate(all="ignore"):
+        watch.run(steps)
+    found = watch.found or watch.mask
+    if found is None:
+        return ()
+    bad = int((~np.isfinite(found.bad)).sum())
+    where = _equation(network, found.name, found.line)
+    lines = [f"first value that is not finite: {where}"]
+    counted = f"{found.name}: {bad:,} of {found.bad.size:,} entries"
+    if found.bad.ndim == 0:
+        counted = f"{found.name} is {float(found.bad)}"
+    if found.source:
+        counted += f"; computed from {', '.join(map(_range, found.source[:SHOWN]))}"
+    return (*lines, counted)
+
+
+def _range(item: tuple[str, NDArray[Any]]) -> str:
+    name, values = item
+    if not values.size:
+        return f"{name}, which is empty"
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return f"{name} = {low:.3g}"
+    return f"{name} from {low:.3g} to {high:.3g}"
+
+
+class _Watch:
+    """A trace that looks at the variables of each line once it has been executed."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.found: Culprit | None = None
+        self.mask: Culprit | None = None
+        self._names = _names_by_line(network.source)
+        self._finite: dict[str, Any] = {}
+        self._before: dict[str, NDArray[Any]] = {}
+        self._line = 0
+
+    def run(self, steps: Callable[[], object]) -> None:
+        """Run under the trace; what the steps raise is of no interest here."""
+        before = sys.gettrace()
+        sys.settrace(self._enter)
+        try:
+            steps()
+        except (ArithmeticError, ValueError):
+            pass  # a factorisation of what is not finite
+        finally:
+            sys.settrace(before)
+
+    def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
+        if self.found or frame.f_code.co_filename != self.network.filename:
+            return None
+        self._line = 0
+        return self._look
+
+    def _look(self, frame: FrameType, event: str, _: Any) -> Any:
+        if self.found:
+            return None
+        if self._line and event in ("line", "return"):
+            self._judge(frame)
+        self._line = frame.f_lineno
+        self._before = {
+            name: np.array(values)
+            for name in self._names.get(self._line, ())
+            if (values := _reals(frame.f_locals.get(name))) is not None
+        }
+        return self._look
+
+    def _judge(self, frame: FrameType) -> None:
+        """The line that has just been executed: did it make something that is not finite?"""
+        for name in self._names.get(self._line, ()):
+            values = _reals(frame.f_locals.get(name))
+            if values is None or np.isfinite(values).all():
                 continue
-            seen[name] = id(value)
-            if isinstance(value, dict | tuple) or found:
-                continue
-            values = np.asarray(value)
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                only_masks = not (np.isnan(values) | (values == np.inf)).any()
-                (masks if only_masks else found).append((name, previous[0]))
-        previous[0] = frame.f_lineno
-        return look
+            old = self._before.get(name)
+            if old is not None and not np.isfinite(old).all():
+                continue  # it was so before
+            source = [
+                (other, seen)
+                for other, seen in self._before.items()
+                if seen.dtype.kind == "f" and np.isfinite(seen).all()
+            ]
+            culprit = Culprit(name, self._line, np.array(values), source)
+            if (np.isnan(values) | (values == np.inf)).any():
+                self.found = culprit
+                return
+            self.mask = self.mask or culprit
 
-    def enter(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename == network.filename:
-            return look(frame, event, _)
-        return None
 
-    before = sys.gettrace()
-    sys.settrace(enter)
-    try:
-        with np.errstate(all="ignore"):
-            network.call("forward", theta, arrays, state, noise)
-    finally:
-        sys.settrace(before)
-    if not found and not masks:
+def _reals(value: Any) -> NDArray[Any] | None:
+    """A real array or number; None for all else."""
+    if not isinstance(value, np.ndarray | np.floating | float):
         return None
-    name, line = (found or masks)[0]
-    return _equation(network, name, line)
+    values = np.asarray(value)
+    return values if values.dtype.kind == "f" else None
+
+
+def _names_by_line(source: str) -> dict[int, tuple[str, ...]]:
+    """The variables that a statement names, by its first line; those it sets go first."""
+    names: dict[int, tuple[str, ...]] = {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.stmt) or isinstance(node, ast.FunctionDef):
+            continue
+        heads: list[ast.AST] = [node]
+        if isinstance(node, ast.For | ast.While | ast.If):
+            heads = [node.target, node.iter] if isinstance(node, ast.For) else []
+        found = [n for head in heads for n in ast.walk(head) if isinstance(n, ast.Name)]
+        found.sort(key=lambda n: (n.lineno, n.col_offset))
+        stored = [n.id for n in found if isinstance(n.ctx, ast.Store)]
+        read = [n.id for n in found if not isinstance(n.ctx, ast.Store)]
+        names[node.lineno] = tuple(dict.fromkeys([*stored, *read]))
+    return names
 
 
 def _equation(network: Network, name: str, line: int) -> str:
-    if name in network.inputs:
-        return f"the input {name}"
     lines = network.source.splitlines()
     for number in range(line - 1, -1, -1):
         match = _EQUATION.match(lines[number]) if number < len(lines) else None

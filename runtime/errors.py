@@ -47,3 +47,9 @@ class NonFiniteError(RuntimeFault, ArithmeticError):
     """The loss or its gradient became infinite or NaN (exit 6)."""
 
     exit_code = 6
+
+
+class ResourceError(RuntimeFault):
+    """Memory or disk do not suffice (exit 7)."""
+
+    exit_code = 7

@@ -16,6 +16,7 @@ shrinks the weights first.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +30,14 @@ Arguments = dict[str, Any]
 
 @dataclass
 class Memory:
-    """What a rule works on: θ, its slots by name, one vector of scratch, the step from 1."""
+    """What a rule works on: θ, its slots by name, one vector of scratch, the step from 1,
+    and where `decay` acts."""
 
     theta: Vector
     slots: dict[str, Vector]
     scratch: Vector
     step: int = 0
+    mask: Vector | None = None  # 1 where `decay` acts, 0 elsewhere; None is everywhere
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ class Rule:
 
 
 def _add_decay(memory: Memory, nabla: Vector, decay: float) -> None:
-    """∇ += decay θ"""
+    """∇ += decay θ, where decay acts"""
     if decay:
         np.multiply(memory.theta, decay, out=memory.scratch)
+        if memory.mask is not None:
+            memory.scratch *= memory.mask
         nabla += memory.scratch
 
 
@@ -91,9 +96,13 @@ def _adam(memory: Memory, nabla: Vector, a: Arguments) -> None:
 
 
 def _adamw(memory: Memory, nabla: Vector, a: Arguments) -> None:
-    """θ *= 1 - η decay, then adam"""
-    if a["decay"]:
+    """θ *= 1 - η decay where decay acts, then adam"""
+    if a["decay"] and memory.mask is None:
         memory.theta *= 1 - a["lr"] * a["decay"]
+    elif a["decay"]:
+        np.multiply(memory.theta, a["lr"] * a["decay"], out=memory.scratch)
+        memory.scratch *= memory.mask
+        memory.theta -= memory.scratch
     _adam_step(memory, nabla, a)
 
 
@@ -160,35 +169,36 @@ def _root(square: Vector, out: Vector, a: Arguments) -> None:
         out += a["eps"]
 
 
-_ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+_DECAY: Arguments = {"decay": 0.0, "on": "*"}
+_ADAM: Arguments = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
             "sgd",
-            {"lr": 0.01, "momentum": 0.0, "nesterov": False, "decay": 0.0},
+            {"lr": 0.01, "momentum": 0.0, "nesterov": False, **_DECAY},
             ("velocity",),
             _descend,
             "The slot is empty without momentum.",
         ),
         Rule(
             "momentum",
-            {"lr": 0.01, "momentum": 0.9, "decay": 0.0},
+            {"lr": 0.01, "momentum": 0.9, **_DECAY},
             ("velocity",),
             _momentum,
         ),
         Rule(
             "nesterov",
-            {"lr": 0.01, "momentum": 0.9, "decay": 0.0},
+            {"lr": 0.01, "momentum": 0.9, **_DECAY},
             ("velocity",),
             _nesterov,
         ),
-        Rule("adam", {**_ADAM, "decay": 0.0}, ("mean", "square"), _adam),
-        Rule("adamw", {**_ADAM, "decay": 0.01}, ("mean", "square"), _adamw),
+        Rule("adam", {**_ADAM, **_DECAY}, ("mean", "square"), _adam),
+        Rule("adamw", {**_ADAM, "decay": 0.01, "on": "*"}, ("mean", "square"), _adamw),
         Rule(
             "adagrad",
-            {"lr": 0.01, "eps": 1e-10, "inside": False, "decay": 0.0},
+            {"lr": 0.01, "eps": 1e-10, "inside": False, **_DECAY},
             ("sum",),
             _adagrad,
         ),
@@ -200,7 +210,7 @@ RULES: dict[str, Rule] = {
                 "eps": 1e-8,
                 "inside": False,
                 "momentum": 0.0,
-                "decay": 0.0,
+                **_DECAY,
             },
             ("square", "velocity"),
             _rmsprop,
@@ -216,12 +226,14 @@ class Optimizer:
     """A rule at work on one vector, which it changes in place.
 
     `slots` are the vectors that it remembers, `steps` the updates made: together with θ they
-    are all of its state, and may be written to resume.
+    are all of its state, and may be written to resume. `places` says where in θ each
+    parameter lies, by path: the argument `on` names those that `decay` acts on.
     """
 
     name: str
     given: Mapping[str, Any]
     theta: Vector
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     slots: dict[str, Vector] = field(init=False)
     arguments: Arguments = field(init=False)
 
@@ -242,7 +254,27 @@ class Optimizer:
         names = tuple(name for name in rule.slots if name != unused)
         self.slots = {name: np.zeros_like(self.theta) for name in names}
         self._memory = Memory(self.theta, self.slots, np.empty_like(self.theta))
+        if (pattern := self.arguments["on"]) != "*":
+            self._memory.mask = self._mask(pattern)
         self._update = rule.update
+
+    def _mask(self, pattern: str) -> Vector:
+        """1 in the parameters whose path matches a pattern, in which `*` is any text; several
+        patterns stand with commas between them. `ValueError` where one matches none."""
+        mask = np.zeros_like(self.theta)
+        for part in pattern.split(","):
+            words = (re.escape(word) for word in part.strip().split("*"))
+            wanted = re.compile(".*".join(words), re.DOTALL)
+            found = [path for path in self.places if wanted.fullmatch(path)]
+            if not found:
+                raise ValueError(
+                    f"{self.name}(on = {pattern!r}): no trained parameter is called "
+                    f"{part.strip()!r}; there are {', '.join(self.places) or 'none'}"
+                )
+            for path in found:
+                start, stop = self.places[path]
+                mask[start:stop] = 1
+        return mask
 
     @property
     def steps(self) -> int:
@@ -260,10 +292,18 @@ class Optimizer:
         self._update(self._memory, nabla, arguments)
 
 
+def norm_of(nabla: Vector) -> float:
+    """‖∇‖, also where the square of an entry overflows the dtype."""
+    square = float(np.dot(nabla, nabla))
+    if math.isfinite(square):
+        return math.sqrt(square)
+    return float(np.linalg.norm(nabla.astype(np.float64)))
+
+
 def clip_norm(nabla: Vector, bound: float, norm: float | None = None) -> None:
     """Scale ∇ by min(1, bound / (‖∇‖ + 1e-6)), in place, as PyTorch does."""
     if norm is None:
-        norm = math.sqrt(float(np.dot(nabla, nabla)))
+        norm = norm_of(nabla)
     factor = bound / (norm + 1e-6)
     if factor < 1:
         nabla *= factor

@@ -41,6 +41,10 @@ class Settings:
     window: Mapping[str, int] = field(default_factory=dict)
     sources: Sources = field(default_factory=dict)
     schedule: Mapping[str, Any] | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
 
     @classmethod
     def of(
@@ -85,6 +89,10 @@ class Settings:
             window={name: size for name, size in train.get("window", [])},
             sources=combine(program, data),
             schedule=train.get("schedule"),
+            accumulate=train.get("accumulate", 1),
+            ema=train.get("ema"),
+            patience=train.get("patience"),
+            min_delta=train.get("min_delta", 0.0),
         )
         settings._check(signature)
         return settings
@@ -132,6 +140,8 @@ class Settings:
             for what, given in (
                 ("schedule", self.schedule),
                 ("clip", self.clip_norm or self.clip_value),
+                ("accumulate", self.accumulate > 1),
+                ("ema", self.ema),
             ):
                 if given:
                     raise SettingError(

@@ -1,129 +1,54 @@
 """The training loop.
 
 In: a network, its data, settings, a run folder if there is to be one. Out: `Result`, with the
-last and the best θ. A step is a batch, its draws, `forward`, `backward`, the optimiser at the
-rate of the schedule; an epoch is a pass over the data, at whose end the figures over the part
-held out are taken. What is printed is up to a `Reporter`. `lbfgs` chooses its own steps
-(`quasi_newton.py`): an iteration of it is an epoch here.
+last and the best θ. A step is a batch (or `accumulate` of them), its draws, `forward`,
+`backward`, the optimiser at the rate of the schedule; an epoch is a pass over the data, at
+whose end the figures over the part held out are taken. What is printed is up to a `Reporter`,
+when it saves to a `Policy`. `lbfgs` chooses its own steps (`quasi_newton.py`): an iteration
+of it is an epoch here.
 
     trainer = Trainer(network, data, settings)
     result = trainer.train()
     result.best.figures["accuracy"]
+
+Nothing that decides a step is hidden: θ, the optimiser's slots, what the program remembers,
+the moving average and `Progress` are all of it, and chance is a function of the seed and the
+step. A training that is resumed from them (`resuming.py`) goes on to the same bits.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .averaging import Average
 from .data import Dataset
-from .diagnosis import first_nonfinite
+from .diagnosis import NonFinite, diagnose
 from .errors import NonFiniteError, SettingError
 from .evaluation import figures
-from .network import Network, Noise, State
-from .optimizers import Optimizer, clip_norm, clip_value
+from .network import Network, Noise, State, Step
+from .optimizers import Optimizer, clip_norm, clip_value, norm_of
+from .policy import SKIPPED_IN_A_ROW, Policy
+from .progress import Best, Progress
 from .quasi_newton import QuasiNewton
+from .reporter import Ending, Epoch, Reporter, Result, Silence
 from .runs import RunFolder
+from .saving import Saver, snapshot, snapshot_of_best
 from .schedules import Schedule
 from .settings import Settings
 from .sizes import check
 
+__all__ = ["Epoch", "Reporter", "Result", "Silence", "Trainer"]
+
 LINES = 100  # of a run whose epochs are single steps
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """What is known at the end of an epoch.
-
-    `loss` is the mean over its steps, weighted by rows; `figures` are loss and metrics over
-    the part held out (`held_out`), or over all of the data.
-    """
-
-    number: int
-    epochs: int | None
-    step: int
-    steps: int
-    loss: float
-    figures: Mapping[str, float]
-    held_out: bool
-    rows: int
-    lr: float
-    seconds: float
-    best: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished training. `checkpoint` and `best_checkpoint` are files of the run folder,
-    `state` and `best_state` what the program remembered beside θ and the best θ."""
-
-    theta: NDArray[Any]
-    best_theta: NDArray[Any]
-    best: Epoch | None
-    history: tuple[Epoch, ...]
-    steps: int
-    seconds: float
-    stopped: bool = False
-    checkpoint: str | None = None
-    best_checkpoint: str | None = None
-    state: State = field(default_factory=dict)
-    best_state: State = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The best epoch so far, and a copy of what it had."""
-
-    score: float
-    theta: NDArray[Any]
-    state: State
-    epoch: Epoch
-
-
-class Reporter(Protocol):
-    """Who tells the user. Methods are called in this order; each may do nothing."""
-
-    def started(self, trainer: Trainer) -> None:
-        """Data are read, the net is initialised, the first step is next."""
-
-    def progress(self, step: int, steps: int) -> None:
-        """A step was made; called only if the reporter's `every_step` is true."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch has ended."""
-
-    def warning(self, text: str) -> None:
-        """Something went wrong that training survives."""
-
-    def finished(self, result: Result) -> None:
-        """Training is over."""
-
-
-class Silence:
-    """A reporter that says nothing: the base to derive others from."""
-
-    every_step = False
-
-    def started(self, trainer: Trainer) -> None:
-        """See `Reporter`."""
-
-    def progress(self, step: int, steps: int) -> None:
-        """See `Reporter`."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """See `Reporter`."""
-
-    def warning(self, text: str) -> None:
-        """See `Reporter`."""
-
-    def finished(self, result: Result) -> None:
-        """See `Reporter`."""
+Batch = tuple[Sequence[Any], int]
 
 
 @dataclass
@@ -137,6 +62,7 @@ class Trainer:
     reporter: Reporter = field(default_factory=Silence)
     theta: NDArray[Any] | None = None
     stop: bool = False
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         network, settings = self.network, self.settings
@@ -157,33 +83,48 @@ class Trainer:
         self.state = network.initial_state(settings.seed, settings.dtype)
         self._draws = bool(network.draws("forward"))
         self._sizes: dict[tuple[Any, ...], dict[str, int]] = {}
+        self.optimizer: Optimizer | QuasiNewton
         try:
             self.schedule = (
                 Schedule.of(settings.schedule) if settings.schedule else None
             )
-            self.optimizer: Optimizer | QuasiNewton
             if settings.optimizer == "lbfgs":
                 self.optimizer = QuasiNewton(settings.arguments)
             else:
                 self.optimizer = Optimizer(
-                    settings.optimizer, settings.arguments, self._theta[:trained]
+                    settings.optimizer,
+                    settings.arguments,
+                    self._theta[:trained],
+                    {p.path: (p.start, p.stop) for p in network.places if p.trained},
                 )
         except ValueError as error:
             if isinstance(error, SettingError):
                 raise
             raise SettingError(str(error)) from None
-        per_epoch = self.data.train.steps(settings.batch_of)
+        self.average = (
+            Average(settings.ema, self._theta[:trained]) if settings.ema else None
+        )
+        batches = self.data.train.steps(settings.batch_of)
+        self.steps_per_epoch = math.ceil(batches / settings.accumulate)
         if settings.steps is not None:
             self.steps: int = settings.steps
-            self.epochs = math.ceil(self.steps / per_epoch)
+            self.epochs = math.ceil(self.steps / self.steps_per_epoch)
         else:
             self.epochs = settings.epochs or 0
-            self.steps = self.epochs * per_epoch
-        self.steps_per_epoch = per_epoch
-        self.step = 0
+            self.steps = self.epochs * self.steps_per_epoch
+        self.progress = Progress(
+            patience=settings.patience, min_delta=settings.min_delta
+        )
         self.history: list[Epoch] = []
-        self._best: _Best | None = None
-        self._log_works = True
+        self.best: Best | None = None
+        self.resumed = False
+        self._saver: Saver | None = None
+        self._norm = math.nan  # of the last gradient that was good
+
+    @property
+    def step(self) -> int:
+        """How many steps are made."""
+        return self.progress.step
 
     # ----------------------------------------------------------------------------- before
 
@@ -204,74 +145,135 @@ class Trainer:
 
     def train(self) -> Result:
         """Train to the end, or until `stop`; `NonFiniteError` where numbers run away."""
-        begin = time.perf_counter()
+        self._begin = time.perf_counter()
+        self._before = self.progress.seconds
+        limit = self.policy.time_limit
+        self._deadline = math.inf if limit is None else self._begin + limit
+        if self.run is not None:
+            self._saver = Saver(self.run, self.network, self.policy, self.reporter)
+            self._saver.begin(self.step, self._begin)
         self.reporter.started(self)
-        self._log({"event": "start", "steps": self.steps, "epochs": self.epochs})
+        event = {"event": "resume" if self.resumed else "start", "step": self.step}
+        self._log({**event, "steps": self.steps, "epochs": self.epochs})
         every = 1
         if self.steps_per_epoch == 1 and self.epochs > LINES:
             every = math.ceil(self.epochs / LINES)
-        epoch, total, weight = 0, 0.0, 0
         with np.errstate(all="ignore"):
             if isinstance(self.optimizer, QuasiNewton):
-                self._minimize(self.optimizer, every, begin)
-                return self._finish(begin)
-            while self.step < self.steps and not self.stop:
-                loss, rows = self._epoch(epoch, self.optimizer)
-                total, weight = total + loss, weight + rows
-                epoch += 1
-                last = self.step >= self.steps or self.stop
-                if epoch % every == 0 or last:
-                    self._end_epoch(epoch, total, weight, begin)
-                    total, weight = 0.0, 0
-        return self._finish(begin)
+                self._minimize(self.optimizer, every)
+                return self._finish(self._ended() or "end")
+            ending = self._ended()
+            while ending is None:
+                self._epoch(self.optimizer)
+                number, position = divmod(self.step, self.steps_per_epoch)
+                last = self.step >= self.steps
+                if (position == 0 and number % every == 0) or last:
+                    self._end_epoch(number + (position > 0))
+                if position == 0 or last:
+                    self._save_if_due()
+                ending = self._ended()
+        return self._finish(ending)
 
-    def _minimize(self, method: QuasiNewton, every: int, begin: float) -> None:
-        """All iterations of L-BFGS: one batch, the whole tables, and one draw for all."""
-        network, settings = self.network, self.settings
+    def _ended(self) -> Ending | None:
+        """Why there is no further step, if there is none."""
+        if self.step >= self.steps:
+            return "stopped" if self.stop else "end"
+        if self.progress.exhausted:
+            return "patience"
+        if self.stop:
+            return "stopped"
+        return "time" if time.perf_counter() >= self._deadline else None
+
+    def _epoch(self, optimizer: Optimizer) -> None:
+        """The steps of one epoch, or what is left of it."""
+        network, settings, progress = self.network, self.settings, self.progress
         names = network.signature["functions"]["forward"]["inputs"]
-        whole = self.data.train.batches(names, 0, settings.seed, lambda dim: None)
-        arrays, rows = next(iter(whole))
-        noise = self._noise(arrays, 1)
-        trained = network.trained
-        state: State = {}
-        step_of = network.stepper(self._theta, self._nabla, state)
-        good = self._theta[:trained].copy()
-        before = self.state
-
-        def value_and_gradient(point: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-            self._theta[:trained] = point
-            # Each point that a line search tries remembers from where it set out.
-            state.update(before)
-            loss = step_of(arrays, noise)
-            gradient = self._nabla[:trained]
-            if method.evaluations == 0:
-                self._check_finite(loss, arrays, noise)
-            return loss, gradient.astype(np.float64)
-
-        def accepted(point: NDArray[Any], loss: float) -> bool:
-            nonlocal before
-            self._theta[:trained] = good[...] = point
-            before = self.state = dict(state)
-            self.step += 1
-            if getattr(self.reporter, "every_step", False):
-                self.reporter.progress(self.step, self.steps)
-            if self.step % every == 0 or self.step == self.steps or self.stop:
-                self._end_epoch(self.step, loss * rows, rows, begin)
-            return self.stop
-
-        message = method.minimize(
-            value_and_gradient, self._theta[:trained], self.steps, accepted
+        nabla = self._nabla[: network.trained]
+        step_of = network.stepper(self._theta, self._nabla, self.state)
+        update, dot, finite = optimizer.step, np.dot, math.isfinite
+        norm_bound, value_bound = settings.clip_norm, settings.clip_value
+        together, average = settings.accumulate, self.average
+        every_step = getattr(self.reporter, "every_step", False)
+        saver, clock, deadline = self._saver, time.perf_counter, self._deadline
+        epoch, position = divmod(progress.step, self.steps_per_epoch)
+        left = min(self.steps_per_epoch - position, self.steps - progress.step)
+        batches = self.data.train.batches(
+            names, epoch, settings.seed, settings.batch_of, position * together
         )
-        self._theta[:trained] = good
-        ended = not self.history or self.history[-1].step != self.step
-        if ended and self.step:
-            loss = value_and_gradient(good)[0]
-            self._end_epoch(self.step, loss * rows, rows, begin)
-        if message:
-            self._log({"event": "lbfgs", "step": self.step, "message": message})
-            self.reporter.warning(
-                f"lbfgs ended after {self.step:,} of {self.steps:,} steps: {message}"
-            )
+        arrays: Sequence[Any]
+        for arrays, rows in batches:
+            before = dict(self.state)
+            index = progress.step * together + 1
+            if together > 1:
+                loss, rows, arrays, noise = self._accumulate(
+                    step_of, (arrays, rows), batches, index
+                )
+            else:
+                noise = self._noise(arrays, index)
+                loss = step_of(arrays, noise)
+            square = float(dot(nabla, nabla))
+            if finite(loss) and finite(square):
+                progress.in_a_row = 0
+                good = True
+            else:
+                good = self._check_finite(loss, arrays, noise, before)
+            if good:
+                norm = math.sqrt(square) if finite(square) else norm_of(nabla)
+                if norm_bound is not None:
+                    clip_norm(nabla, norm_bound, norm)
+                if value_bound is not None:
+                    clip_value(nabla, value_bound)
+                update(nabla, self.rate())
+                if average is not None:
+                    average.update()
+                self._norm = norm
+                progress.total += loss * rows
+                progress.weight += rows
+            progress.step += 1
+            left -= 1
+            if every_step:
+                self.reporter.progress(progress.step, self.steps)
+            now = clock()
+            if self.stop or not left or now >= deadline:
+                break
+            if saver is not None and saver.due(progress.step, now):
+                self._save()
+
+    def _accumulate(
+        self, step_of: Step, first: Batch, batches: Iterator[Batch], index: int
+    ) -> tuple[float, int, Sequence[Any], Noise]:
+        """The loss and ∇ of `accumulate` batches as of one: the sum where the loss is proved
+        to be a sum over the rows, otherwise the mean weighted by rows.
+
+        The arrays and the draws are those of the batch that was not finite, or of the last.
+        """
+        summed = self.network.signature["total"]["rows"] == "sum"
+        nabla = self._nabla[: self.network.trained]
+        gathered, total, weight = np.zeros_like(nabla), 0.0, 0
+        (arrays, rows), noise = first, self._noise(first[0], index)
+        bad: Batch | None = None
+        for number in range(self.settings.accumulate):
+            if number:
+                following = next(batches, None)
+                if following is None:  # the end of the epoch
+                    break
+                if (
+                    bad is not None
+                ):  # nothing to compute any more, but they are this step's
+                    continue
+                arrays, rows = following
+                noise = self._noise(arrays, index + number)
+            loss = step_of(arrays, noise)
+            share = 1 if summed else rows
+            total, weight = total + loss * share, weight + rows
+            gathered += nabla if share == 1 else nabla * nabla.dtype.type(share)
+            if not (math.isfinite(loss) and np.isfinite(nabla).all()):
+                bad = arrays, rows
+        nabla[...] = gathered
+        if not summed:
+            total /= weight
+            nabla /= weight
+        return total, weight, arrays, noise
 
     def _noise(self, arrays: Sequence[Any], index: int) -> Noise:
         """The draws of a step for its whole batch."""
@@ -285,41 +287,6 @@ class Trainer:
         sizes = self._sizes[shapes]
         return network.draw("forward", sizes, seed, index, self._theta.dtype)
 
-    def _epoch(self, epoch: int, optimizer: Optimizer) -> tuple[float, int]:
-        """The steps of one epoch: the sum of loss times rows, and the rows."""
-        network, settings = self.network, self.settings
-        names = network.signature["functions"]["forward"]["inputs"]
-        nabla = self._nabla[: network.trained]
-        step_of = network.stepper(self._theta, self._nabla, self.state)
-        update, dot, finite = optimizer.step, np.dot, math.isfinite
-        norm_bound, value_bound = settings.clip_norm, settings.clip_value
-        every_step = getattr(self.reporter, "every_step", False)
-        total, weight = 0.0, 0
-        batches = self.data.train.batches(
-            names, epoch, settings.seed, settings.batch_of
-        )
-        for arrays, rows in batches:
-            noise = self._noise(arrays, self.step + 1)
-            loss = step_of(arrays, noise)
-            square = float(dot(nabla, nabla))
-            if not (finite(loss) and finite(square)):
-                self._check_finite(loss, arrays, noise)
-            if norm_bound is not None:
-                clip_norm(
-                    nabla, norm_bound, math.sqrt(square) if finite(square) else None
-                )
-            if value_bound is not None:
-                clip_value(nabla, value_bound)
-            update(nabla, self.rate())
-            self.step += 1
-            total += loss * rows
-            weight += rows
-            if every_step:
-                self.reporter.progress(self.step, self.steps)
-            if self.stop or self.step == self.steps:
-                break
-        return total, weight
-
     def rate(self) -> float | None:
         """The learning rate of the next step, where a schedule says it."""
         if self.schedule is None:
@@ -327,63 +294,154 @@ class Trainer:
         lr = float(self.optimizer.arguments["lr"])
         return self.schedule.rate(lr, self.step, self.steps)
 
-    def _check_finite(self, loss: float, arrays: Sequence[Any], noise: Noise) -> None:
-        """Raise unless only the square of a large finite gradient has overflowed."""
-        network, nabla = self.network, self._nabla[: self.network.trained]
-        if math.isfinite(loss) and np.isfinite(nabla).all():
-            return
-        if math.isfinite(loss):
-            place = next(
-                place.path
-                for place in network.places
-                if not np.isfinite(self._nabla[place.start : place.stop]).all()
-            )
-            what = f"the gradient of {place} became infinite or NaN"
-        else:
-            what = f"loss became {'nan' if math.isnan(loss) else 'inf' if loss > 0 else '-inf'}"
-        notes = []
-        where = first_nonfinite(network, self._theta, arrays, self.state, noise)
-        if where:
-            notes.append(f"first value that is not finite: {where}")
-        notes += self._rescued()
-        hint = self._hint()
-        if self.settings.clip_norm is None and hint:
-            hint = f"--set train.clip=1   or   {hint}"
-        self._log({"event": "nonfinite", "step": self.step + 1, "what": what})
-        raise NonFiniteError(
-            f"{what} at step {self.step + 1:,}", *notes, f"try: {hint}" if hint else ""
-        )
+    def _last_rate(self) -> float:
+        """The rate of the step that was made last; 0 where the optimiser has none."""
+        lr = float(self.optimizer.arguments.get("lr", 0.0))
+        if self.schedule is None:
+            return lr
+        return self.schedule.rate(lr, max(0, self.step - 1), self.steps)
 
-    def _hint(self) -> str:
-        """The setting that would make smaller steps."""
-        if "lr" not in self.optimizer.arguments:
-            return ""
-        return f"--set train.optimizer.lr={self.optimizer.arguments['lr'] / 10:g}"
+    def _minimize(self, method: QuasiNewton, every: int) -> None:
+        """All iterations of L-BFGS: one batch, the whole tables, and one draw for all."""
+        network, settings, progress = self.network, self.settings, self.progress
+        names = network.signature["functions"]["forward"]["inputs"]
+        whole = self.data.train.batches(names, 0, settings.seed, lambda dim: None)
+        arrays, rows = next(iter(whole))
+        noise = self._noise(arrays, 1)
+        trained = network.trained
+        state: State = {}
+        step_of = network.stepper(self._theta, self._nabla, state)
+        good = self._theta[:trained].copy()
+        before = self.state
+        ended = self.step  # the step of the last line
+
+        def value_and_gradient(point: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+            self._theta[:trained] = point
+            # Each point that a line search tries remembers from where it set out.
+            state.update(before)
+            loss = step_of(arrays, noise)
+            gradient = self._nabla[:trained]
+            if method.evaluations == 0:
+                self._check_finite(loss, arrays, noise, before)
+            return loss, gradient.astype(np.float64)
+
+        def line(loss: float) -> None:
+            nonlocal ended
+            ended = self.step
+            progress.total, progress.weight = loss * rows, rows
+            self._end_epoch(self.step)
+
+        def accepted(point: NDArray[Any], loss: float) -> bool:
+            nonlocal before
+            self._theta[:trained] = good[...] = point
+            before = self.state = dict(state)
+            progress.step += 1
+            if getattr(self.reporter, "every_step", False):
+                self.reporter.progress(self.step, self.steps)
+            if self.step % every == 0 or self.step == self.steps or self.stop:
+                line(loss)
+            self._save_if_due()
+            over = time.perf_counter() >= self._deadline
+            return self.stop or over or self.progress.exhausted
+
+        message = method.minimize(
+            value_and_gradient,
+            self._theta[:trained],
+            max(0, self.steps - self.step),
+            accepted,
+        )
+        self._theta[:trained] = good
+        if ended != self.step:
+            line(value_and_gradient(good)[0])
+        if message:
+            self._log({"event": "lbfgs", "step": self.step, "message": message})
+            self.reporter.warning(
+                f"lbfgs ended after {self.step:,} of {self.steps:,} steps: {message}"
+            )
+
+    # ------------------------------------------------------------- numbers that run away
+
+    def _check_finite(
+        self, loss: float, arrays: Sequence[Any], noise: Noise, before: State
+    ) -> bool:
+        """Whether the step can be made: true if only the square of a large finite gradient
+        has overflowed, false if it is to be dropped; otherwise a `NonFiniteError`.
+        """
+        if math.isfinite(loss) and np.isfinite(self._nabla).all():
+            return True
+        found = diagnose(
+            self.network, self._theta, self._nabla, loss, arrays, before, noise
+        )
+        self._log({"event": "nonfinite", "step": self.step + 1, **asdict(found)})
+        progress = self.progress
+        if self.policy.on_nonfinite == "skip":
+            progress.skipped += 1
+            progress.in_a_row += 1
+            if progress.in_a_row < SKIPPED_IN_A_ROW:
+                self.state.update(before)
+                self.reporter.warning(
+                    f"{found.what} at step {self.step + 1:,}: the update is dropped "
+                    f"({progress.skipped:,} so far)"
+                )
+                return False
+        raise self._ran_away(found, self.step + 1)
+
+    def _ran_away(self, found: NonFinite, step: int) -> NonFiniteError:
+        lines = list(found.lines)
+        if math.isfinite(self._norm):
+            lines.append(f"norm of the last good gradient: {self._norm:.3g}")
+        if self.progress.in_a_row >= SKIPPED_IN_A_ROW:
+            lines.append(f"{SKIPPED_IN_A_ROW} updates in a row were dropped")
+        lines += self._rescued()
+        hints = [] if self.settings.clip_norm else ["--set train.clip=1"]
+        if "lr" in self.optimizer.arguments:
+            slower = self.optimizer.arguments["lr"] / 10
+            hints.append(f"--set train.optimizer.lr={slower:g}")
+        else:
+            hints = []
+        return NonFiniteError(
+            f"{found.what} at step {step:,}",
+            *lines,
+            f"try: {'   or   '.join(hints)}" if hints else "",
+        )
 
     def _rescued(self) -> list[str]:
         """Save the last weights that are good, and say where."""
-        if self.run is None:
+        if self._saver is None:
             return []
-        path = None
         if np.isfinite(self._theta).all():
-            path = self._save(self._theta, self.state, self.step, ("LATEST",))
-        if (found := self._best) is not None:
-            best = self._save(found.theta, found.state, found.epoch.step, ("BEST",))
-            path = path or best
-        return [f"last good checkpoint: {path}"] if path else []
+            self._save()
+        elif (best := snapshot_of_best(self)) is not None:
+            self._saver.rescue(best)
+        return [f"last good checkpoint: {self._saver.last}"] if self._saver.last else []
 
-    def _end_epoch(self, number: int, total: float, weight: int, begin: float) -> None:
-        held_out = self.data.held_out
+    # ---------------------------------------------------------------------------- epochs
+
+    @property
+    def weights(self) -> NDArray[Any]:
+        """What is evaluated: θ, or its moving average where the settings ask for one."""
+        return (
+            self._theta if self.average is None else self.average.weights(self._theta)
+        )
+
+    def _end_epoch(self, number: int) -> None:
+        progress, held_out = self.progress, self.data.held_out
         if not np.isfinite(self._theta).all():
-            raise NonFiniteError(
-                f"the weights became infinite or NaN at step {self.step:,}",
-                *self._rescued(),
-                f"try: {self._hint()}",
+            place = next(
+                place.path
+                for place in self.network.places
+                if not np.isfinite(self._theta[place.start : place.stop]).all()
             )
-        found = figures(self.network, self._theta, held_out, state=self.state)
-        loss = total / weight if weight else math.nan
+            what = f"parameter {place} became infinite or NaN"
+            raise self._ran_away(NonFinite(what), self.step)
+        found = figures(self.network, self.weights, held_out, state=self.state)
+        loss = progress.total / progress.weight if progress.weight else math.nan
+        progress.total, progress.weight = 0.0, 0
         score = found.get("loss", loss)
-        better = self._best is None or score < self._best.score
+        progress.seconds = self._before + time.perf_counter() - self._begin
+        better = progress.observe(score)
+        if self.schedule is not None:
+            self.schedule.observe(score)
         epoch = Epoch(
             number,
             self.epochs,
@@ -394,11 +452,12 @@ class Trainer:
             self.data.valid is not None,
             sum(held_out.rows.values()),
             self._last_rate(),
-            time.perf_counter() - begin,
-            better and math.isfinite(score),
+            progress.seconds,
+            better,
         )
-        if epoch.best:
-            self._best = _Best(score, self._theta.copy(), dict(self.state), epoch)
+        if better:
+            average = self.average.vector.copy() if self.average else None
+            self.best = Best(epoch, self._theta.copy(), dict(self.state), average)
         self.history.append(epoch)
         self._log(
             {
@@ -414,95 +473,55 @@ class Trainer:
         )
         self.reporter.epoch(epoch)
 
-    def _last_rate(self) -> float:
-        """The rate of the step that was made last; 0 where the optimiser has none."""
-        lr = float(self.optimizer.arguments.get("lr", 0.0))
-        if self.schedule is None:
-            return lr
-        return self.schedule.rate(lr, max(0, self.step - 1), self.steps)
-
     # ------------------------------------------------------------------------------- after
 
-    def _finish(self, begin: float) -> Result:
-        last = best = None
-        found = self._best
-        if self.run is not None:
-            same = found is None or found.epoch.step == self.step
-            names = ("LATEST", "BEST") if same else ("LATEST",)
-            last = best = self._save(
-                self._theta, self.state, self.step, names, required=True
-            )
-            if found is not None and not same:
-                step = found.epoch.step
-                best = self._save(found.theta, found.state, step, ("BEST",), True)
-        best_epoch = found.epoch if found else None
+    def _finish(self, ending: Ending) -> Result:
+        saver, found = self._saver, self.best
+        if saver is not None:
+            self._save(required=True)
+        if ending == "patience" and found is not None:
+            self._theta[...] = found.theta
+            self.state = dict(found.state)
+            if self.average is not None and found.average is not None:
+                self.average.vector[...] = found.average
+        self.progress.seconds = self._before + time.perf_counter() - self._begin
         result = Result(
             self._theta,
-            found.theta if found else self._theta,
-            best_epoch,
+            found.weights if found else self.weights,
+            found.epoch if found else None,
             tuple(self.history),
             self.step,
-            time.perf_counter() - begin,
-            self.stop,
-            last,
-            best,
+            self.progress.seconds,
+            ending,
+            saver.last if saver else None,
+            saver.best if saver else None,
             self.state,
             found.state if found else self.state,
+            self.average.weights(self._theta) if self.average else None,
+            self.progress.skipped,
         )
         self._log(
             {
-                "event": "stopped" if self.stop else "end",
+                "event": ending,
                 "step": self.step,
                 "seconds": round(result.seconds, 6),
-                "best": best_epoch.number if best_epoch else None,
+                "best": found.epoch.number if found else None,
             }
         )
         self.reporter.finished(result)
         return result
 
-    def _save(
-        self,
-        theta: NDArray[Any],
-        memory: State,
-        step: int,
-        names: tuple[str, ...],
-        required: bool = False,
-    ) -> str | None:
-        assert self.run is not None
-        state = {
-            "step": step,
-            "epoch": step // self.steps_per_epoch,
-            "position": step % self.steps_per_epoch,
-            "seed": self.settings.seed,
-            "dtype": str(self._theta.dtype),
-            "sizes": dict(self.network.sizes),
-            "transforms": self.data.transforms.to_json(),
-            "net_sha256": self.network.signature["text_sha256"],
-            "optimizer": self.settings.optimizer,
-            "best": self._best.epoch.step if self._best else None,
-            "numpy": np.__version__,
-        }
-        # The slots belong to the last θ; the best one is for use, not for resuming.
-        optimizer = self.optimizer if theta is self._theta else None
-        if isinstance(optimizer, QuasiNewton):  # its history is not kept
-            optimizer = None
-        try:
-            return str(
-                self.run.save(self.network, theta, state, optimizer, names, memory)
-            )
-        except OSError as error:
-            if required:
-                raise
-            self.reporter.warning(f"no checkpoint could be written: {error}")
-            return None
+    def _save_if_due(self) -> None:
+        if self._saver and self._saver.due(self.step, time.perf_counter()):
+            self._save()
+
+    def _save(self, required: bool = False) -> None:
+        assert self._saver is not None
+        now = time.perf_counter()
+        self.progress.seconds = self._before + now - self._begin
+        best = snapshot_of_best(self)
+        self._saver.save(snapshot(self), best, now, required)
 
     def _log(self, event: dict[str, Any]) -> None:
-        if self.run is None or not self._log_works:
-            return
-        try:
-            self.run.log(event)
-        except OSError as error:
-            self._log_works = False
-            self.reporter.warning(
-                f"{self.run.path}/log.jsonl: {error}; training goes on"
-            )
+        if self._saver is not None:
+            self._saver.log(event)

@@ -22,7 +22,8 @@ from .modules import Value
 from .signatures import OPTIMIZERS, RANGES, SCHEDULES, Optimizer
 
 KEYS = (
-    "batch clip data dtype epochs missing optimizer scale schedule seed steps valid window"
+    "accumulate batch clip data dtype ema epochs min_delta missing optimizer patience scale "
+    "schedule seed steps valid window"
 ).split()
 """All keys, in the order in which messages show them."""
 
@@ -129,6 +130,12 @@ class One:
                 number = self._whole(0)
                 if number is not None:
                     self.all.values["seed"] = number
+            case "accumulate" | "patience":
+                number = self._whole(1)
+                if number is not None:
+                    self.all.values[self.key] = number
+            case "ema" | "min_delta":
+                self._share()
             case "batch" | "window":
                 number = self._whole(1)
                 if number is not None:
@@ -245,6 +252,22 @@ class One:
             )
             return None
         return float(value)
+
+    def _share(self) -> None:
+        """A number from 0: `ema` below 1."""
+        value = self._number(self.value)
+        if value is None:
+            return
+        high = 1.0 if self.key == "ema" else float("inf")
+        if isinstance(value, bool):
+            self._wrong("a number")
+        elif not 0 <= value < high:
+            wanted = "at least 0 and below 1" if high == 1 else "at least 0, and finite"
+            self.all.reporter.report(
+                prose.setting_range(self.span, self.option, f"`{self.key}`", wanted)
+            )
+        else:
+            self.all.values[self.key] = float(value)
 
     def _clip(self) -> None:
         match self.value:
@@ -367,7 +390,7 @@ class One:
 
     def _argument(
         self, optimizer: Optimizer, name: ast.Name, expr: ast.Expr
-    ) -> Value | None:
+    ) -> Value | str | list[int] | None:
         defaults = dict(optimizer.args)
         if name.text not in defaults:
             meant = did_you_mean(name.text, defaults) or ""
@@ -383,10 +406,18 @@ class One:
                 )
             )
             return None
+        what = f"`{name.text}` of `{optimizer.name}`"
+        match defaults[name.text]:
+            case str():
+                if isinstance(expr, ast.String) and expr.value.strip():
+                    return expr.value
+                self._unfit(expr, what, 'a pattern of paths: "*.W"')
+                return None
+            case tuple():
+                return self._milestones(expr, what)
         value = self._number(expr)
         if value is None:
             return None
-        what = f"`{name.text}` of `{optimizer.name}`"
         if isinstance(defaults[name.text], bool) or isinstance(value, bool):
             if type(value) is type(defaults[name.text]):
                 return value
@@ -416,6 +447,29 @@ class One:
             return None
         return value if whole else float(value)
 
+    def _unfit(self, expr: ast.Expr, what: str, wanted: str) -> None:
+        self.all.reporter.report(
+            prose.setting_range(self.at(expr), self.option, what, wanted)
+        )
+
+    def _milestones(self, expr: ast.Expr, what: str) -> list[int] | None:
+        """A list of steps, each later than the one before."""
+        wanted = "a list of steps that grow: [1000, 2000]"
+        if not isinstance(expr, ast.Array) or not expr.items:
+            self._unfit(expr, what, wanted)
+            return None
+        steps: list[int] = []
+        for item in expr.items:
+            value = self._number(item)
+            if value is None:
+                return None
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not (steps[-1] if steps else 0) < value < 1 << 63:
+                self._unfit(item, what, wanted)
+                return None
+            steps.append(int(value))
+        return steps
+
     def argument(self, name: str) -> None:
         """Check `--set train.optimizer.name=…`: one argument of what the file chose."""
         default = {"optimizer": "adam", "schedule": "constant"}[self.key]
@@ -431,11 +485,15 @@ class One:
 
 
 _EXAMPLES = {
+    "accumulate": "accumulate = 4",
     "batch": "batch = 64",
     "clip": "clip = 5.0",
     "data": 'data = "train.csv"',
+    "ema": "ema = 0.999",
     "epochs": "epochs = 20",
+    "min_delta": "min_delta = 1e-4",
     "optimizer": "optimizer = adam(lr = 1e-3)",
+    "patience": "patience = 10",
     "schedule": "schedule = cosine(warmup = 100, min = 1e-4)",
     "seed": "seed = 1",
     "steps": "steps = 5000",

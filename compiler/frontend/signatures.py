@@ -167,26 +167,36 @@ def primitive(name: str) -> Primitive | None:
 # ------------------------------------------------------------------------- optimisers
 
 
+Default = float | bool | str | tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Optimizer:
     """An optimiser of `train { optimizer = … }`, or a schedule: its arguments, all with
     defaults.
 
-    A default of type bool takes `true` or `false`, one of type int a whole number; `ranges`
-    are half-open [low, high) or, with high None, from low on.
+    A default of type bool takes `true` or `false`, one of type int a whole number, one of type
+    str a string, a tuple a list of whole numbers that grow; `ranges` are half-open [low, high)
+    or, with high None, from low on.
     """
 
     name: str
-    args: tuple[tuple[str, float | bool], ...]
+    args: tuple[tuple[str, Default], ...]
 
     @property
     def text(self) -> str:
         """The signature as the messages show it."""
         shown = []
         for name, default in self.args:
-            value = (
-                str(default).lower() if isinstance(default, bool) else f"{default:g}"
-            )
+            match default:
+                case bool():
+                    value = str(default).lower()
+                case str():
+                    value = f'"{default}"'
+                case tuple():
+                    value = str(list(default))
+                case _:
+                    value = f"{default:g}"
             shown.append(f"{name} = {value}")
         return f"{self.name}({', '.join(shown)})"
 
@@ -206,10 +216,17 @@ RANGES: dict[str, tuple[float, float | None]] = {
     "steps": (0.0, None),
     "every": (1.0, None),
     "factor": (0.0, None),
+    "rise": (0.0, 1.0),
+    "div": (1.0, None),
+    "final_div": (1.0, None),
+    "patience": (0.0, None),
+    "threshold": (0.0, 1.0),
+    "cooldown": (0.0, None),
 }
 """The values that an optimiser's argument may have: from the first to before the second."""
 
-_ADAM: tuple[tuple[str, float | bool], ...] = (
+_DECAY: tuple[tuple[str, Default], ...] = (("decay", 0.0), ("on", "*"))
+_ADAM: tuple[tuple[str, Default], ...] = (
     ("lr", 1e-3),
     ("beta1", 0.9),
     ("beta2", 0.999),
@@ -221,15 +238,15 @@ OPTIMIZERS: dict[str, Optimizer] = {
     for optimizer in (
         Optimizer(
             "sgd",
-            (("lr", 0.01), ("momentum", 0.0), ("nesterov", False), ("decay", 0.0)),
+            (("lr", 0.01), ("momentum", 0.0), ("nesterov", False), *_DECAY),
         ),
-        Optimizer("momentum", (("lr", 0.01), ("momentum", 0.9), ("decay", 0.0))),
-        Optimizer("nesterov", (("lr", 0.01), ("momentum", 0.9), ("decay", 0.0))),
-        Optimizer("adam", (*_ADAM, ("decay", 0.0))),
-        Optimizer("adamw", (*_ADAM, ("decay", 0.01))),
+        Optimizer("momentum", (("lr", 0.01), ("momentum", 0.9), *_DECAY)),
+        Optimizer("nesterov", (("lr", 0.01), ("momentum", 0.9), *_DECAY)),
+        Optimizer("adam", (*_ADAM, *_DECAY)),
+        Optimizer("adamw", (*_ADAM, ("decay", 0.01), ("on", "*"))),
         Optimizer(
             "adagrad",
-            (("lr", 0.01), ("eps", 1e-10), ("inside", False), ("decay", 0.0)),
+            (("lr", 0.01), ("eps", 1e-10), ("inside", False), *_DECAY),
         ),
         Optimizer(
             "rmsprop",
@@ -239,7 +256,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
                 ("eps", 1e-8),
                 ("inside", False),
                 ("momentum", 0.0),
-                ("decay", 0.0),
+                *_DECAY,
             ),
         ),
         Optimizer("lbfgs", (("history", 10), ("tolerance", 1e-15))),
@@ -254,7 +271,23 @@ SCHEDULES: dict[str, Optimizer] = {
         Optimizer("cosine", (("warmup", 0), ("min", 0.0), ("steps", 0))),
         Optimizer("linear", (("warmup", 0), ("min", 0.0), ("steps", 0))),
         Optimizer("step", (("warmup", 0), ("every", 1000), ("factor", 0.1))),
+        Optimizer("multistep", (("warmup", 0), ("at", ()), ("factor", 0.1))),
         Optimizer("exponential", (("warmup", 0), ("factor", 0.999))),
+        Optimizer(
+            "one_cycle",
+            (("rise", 0.3), ("div", 25.0), ("final_div", 1e4), ("steps", 0)),
+        ),
+        Optimizer(
+            "plateau",
+            (
+                ("warmup", 0),
+                ("factor", 0.1),
+                ("patience", 10),
+                ("threshold", 1e-4),
+                ("cooldown", 0),
+                ("min", 0.0),
+            ),
+        ),
     )
 }
 """All schedules of the learning rate by name."""

@@ -19,13 +19,13 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ..data import Dataset
-from ..trainer import Epoch, Result, Trainer
+from ..trainer import Epoch, Result, Silence, Trainer
 from .exits import Exit
 from .progress import Progress
 from .terminal import Terminal, figure, write_error
 
 
-class Session:
+class Session(Silence):
     """The reporter of `gradc train`."""
 
     def __init__(self, terminal: Terminal, data: Dataset, threads: str) -> None:

@@ -33,6 +33,17 @@ def refused(text: str, **overrides: str) -> list[str]:
         ("epochs = 20", {"epochs": 20}),
         ("steps = 10 * 500", {"steps": 5000}),
         ("seed = 0", {"seed": 0}),
+        (
+            "accumulate = 4; ema = 0; patience = 3; min_delta = 1e-4",
+            {"accumulate": 4, "ema": 0.0, "min_delta": 1e-4, "patience": 3},
+        ),
+        (
+            'optimizer = adamw(on = "*.W"); schedule = multistep(at = [5, 2 * 4])',
+            {
+                "optimizer": {"name": "adamw", "args": {"on": "*.W"}, "line": 5},
+                "schedule": {"name": "multistep", "args": {"at": [5, 8]}, "line": 5},
+            },
+        ),
         ("batch = 64", {"batch": [[None, 64]]}),
         ("batch N = 64; batch T = 2", {"batch": [["N", 64], ["T", 2]]}),
         ("window T = context", {"window": [["T", 256]]}),
@@ -88,9 +99,14 @@ def test_every_argument_of_every_optimizer_and_schedule(key: str, name: str) -> 
     for argument, default in table[name].args:
         if isinstance(default, bool):
             good, bad = ["true", "false"], ["1", "0.5"]
+        elif isinstance(default, str):
+            good, bad = ['"*.W"', '"a, b"'], ["1", "true", '" "']
+        elif isinstance(default, tuple):
+            good = ["[3]", "[10, 20]"]
+            bad = ["[2, 2]", "[0]", "7", "[1, 2.5]", "[true]", '"1"']
         else:
             low, high = RANGES[argument]
-            good, bad = [f"{low:g}", "0.25"], ["-0.5", "true", "inf"]
+            good, bad = [f"{low:g}", f"{low + 0.25:g}"], ["-0.5", "true", "inf"]
             if isinstance(default, int):
                 good, bad = [f"{low:g}", "7"], [*bad, "7.5"]
             bad += [f"{high:g}"] if high is not None else []
@@ -120,6 +136,11 @@ def test_the_runtime_has_the_same_calls_with_the_same_defaults() -> None:
         ("epochs = 0", ["setting-range"]),
         ("epochs = true", ["setting-value"]),
         ("epochs = lost", ["not-constant"]),
+        ("ema = 1", ["setting-range"]),
+        ("ema = true", ["setting-value"]),
+        ("min_delta = -1", ["setting-range"]),
+        ("patience = 0", ["setting-range"]),
+        ("accumulate = 0.5", ["setting-value"]),
         ("batch Q = 3", ["unknown-target"]),
         ("window = 3", ["setting-for"]),
         ("dtype text = float32", ["setting-target"]),

@@ -175,7 +175,7 @@ def test_a_step_that_is_not_finite_leaves_the_memory_alone() -> None:
         assert not np.isfinite(step([x, np.zeros(1)], noise))
     assert state["seen"].tolist() == [0, 0]
     found = first_nonfinite(network, theta, [x, np.zeros(1)], state, noise)
-    assert found == "the input x"
+    assert found == ("first value that is not finite: the input x",)
 
 
 def test_gradcheck_holds_chance_and_memory() -> None:

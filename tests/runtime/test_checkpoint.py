@@ -28,7 +28,7 @@ def small() -> bytes:
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save(tmp_path / "c.npz", ARRAYS, STATE)
     arrays, state = load(tmp_path / "c.npz")
-    assert state == {"format": 1, **STATE}
+    assert state == {"format": 2, **STATE}
     assert set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
         assert np.array_equal(arrays[name], array)
@@ -101,7 +101,7 @@ def test_a_newer_format_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "FORMAT", 9)
     data = small()
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"has format 9; this version .* up to 1"):
+    with pytest.raises(CheckpointError, match=r"has format 9; this version .* up to 2"):
         unpack(data)
 
 

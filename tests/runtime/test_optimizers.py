@@ -118,7 +118,7 @@ def test_warm_up_is_linear_and_the_rest_follows_it() -> None:
     np.testing.assert_allclose(found[10:], 0.1)
     shorter = Schedule.of({"name": "cosine", "args": {"steps": 5}})
     assert shorter.rate(1.0, 5, 1000) == 0
-    for name in KINDS:
+    for name in sorted(set(KINDS) - {"one_cycle"}):  # which has a rise of its own
         made = Schedule.of({"name": name, "args": {"warmup": 3}})
         assert made.rate(2.0, 0, 9) == 0.5 and made.rate(2.0, 3, 9) == 2
     with pytest.raises(ValueError, match="no schedule 'cos'; there are constant"):

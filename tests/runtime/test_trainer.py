@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from gradc.diagnosis import first_nonfinite
 from gradc.errors import CheckpointError, DataError, NonFiniteError, SettingError
 from gradc.evaluation import figures, outputs
 from gradc.network import Network
-from gradc.runs import RunFolder, read_weights
+from gradc.runs import RunFolder
 from gradc.settings import Settings
 from gradc.streams import stream
 from gradc.trainer import Epoch, Result, Silence, Trainer
+from gradc.weights import Snapshot, read_weights
 
 
 def table(tmp_path: Path, rows: int = 90) -> None:
@@ -272,7 +274,9 @@ def test_a_run_folder_holds_all_of_a_run(tmp_path: Path) -> None:
     events = [
         json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()
     ]
-    assert [e["event"] for e in events] == ["start", *["epoch"] * 6, "end"]
+    assert [e["event"] for e in events] == [
+        "start", *["epoch"] * 6, "checkpoint", "end"
+    ]  # fmt: skip
     assert all(e["v"] == 1 for e in events)
 
     other = Network(network.source, again.signature)
@@ -317,7 +321,7 @@ def test_a_bad_latest_falls_back_to_a_good_file(tmp_path: Path) -> None:
     network, data, settings = prepare(tmp_path, valid=0.2, epochs=8, **ADAM)
     run = RunFolder.create(tmp_path / "runs", network, "", settings, tmp_path)
     Trainer(network, data, settings, run).train()
-    run.save(network, np.ones(3, "f4"), {"step": 2, **_state(run)}, None, ())
+    run.save(network, Snapshot(np.ones(3, "f4"), {}, {"step": 2, **_state(run)}), ())
     last = run.weights("last").path
     last.write_bytes(last.read_bytes()[:-9])
     assert run.weights("last").path != last
@@ -340,7 +344,9 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     network, data, settings = prepare(tmp_path, epochs=1)
     run = RunFolder.create(tmp_path / "runs", network, "", settings, tmp_path)
     Trainer(network, data, settings, run).train()
-    path = run.save(network, np.full(3, np.nan), {"step": 9, **_state(run)})
+    path = run.save(
+        network, Snapshot(np.full(3, np.nan), {}, {"step": 9, **_state(run)})
+    )
     with pytest.raises(CheckpointError, match="weights that are not finite"):
         read_weights(path)
 
@@ -376,8 +382,12 @@ def test_a_loss_that_runs_away_stops(tmp_path: Path) -> None:
         "  first value that is not finite: penalty in "
         "`loss penalty = decay * sum(w^2)`  logistic.net:11"
     )
-    assert lines[2].startswith("  last good checkpoint: ") and lines[2].endswith(".npz")
-    assert lines[3] == "  try: --set train.clip=1   or   --set train.optimizer.lr=1e+29"
+    assert re.fullmatch(
+        r"  penalty is inf; computed from w from 2\.\d+e\+29 to 3\.\d+e\+29", lines[2]
+    )
+    assert re.fullmatch(r"  norm of the last good gradient: 0\.\d+", lines[3])
+    assert lines[4].startswith("  last good checkpoint: ") and lines[4].endswith(".npz")
+    assert lines[5] == "  try: --set train.clip=1   or   --set train.optimizer.lr=1e+29"
     assert caught.value.exit_code == 6
     assert np.isfinite(run.weights("last").theta(network)).all()
 
@@ -393,7 +403,7 @@ def test_weights_that_run_away_leave_the_best(tmp_path: Path) -> None:
 
     trainer = Trainer(network, data, settings, run, Saboteur())
     with pytest.raises(
-        NonFiniteError, match=r"the weights became infinite or NaN at step 2"
+        NonFiniteError, match=r"parameter w became infinite or NaN at step 2"
     ):
         trainer.train()
     assert run.weights("best").state["step"] == 1
@@ -420,17 +430,17 @@ def test_a_large_finite_gradient_is_none(tmp_path: Path) -> None:
 def test_the_first_value_that_is_not_finite_is_found(mlp: Network) -> None:
     theta = mlp.init(0)
     arrays = [np.ones((2, 64), np.float32), np.array([0, 1])]
-    assert first_nonfinite(mlp, theta, arrays) is None
+    assert first_nonfinite(mlp, theta, arrays) == ()
     mlp.views(theta)["b2"][3] = np.inf
-    assert first_nonfinite(mlp, theta, arrays) == "b2"
+    first = "first value that is not finite: "
+    assert first_nonfinite(mlp, theta, arrays) == (f"{first}b2", "b2: 1 of 10 entries")
     mlp.views(theta)["b2"][3] = 0
     mlp.views(theta)["W1"][...] = 1e38
-    assert (
-        first_nonfinite(mlp, theta, arrays)
-        == "z in `h = relu(x @ W1 + b1)`  mlp.net:10"
-    )
+    place, values = first_nonfinite(mlp, theta, arrays)
+    assert place == f"{first}z in `h = relu(x @ W1 + b1)`  mlp.net:10"
+    assert values == ("z: 64 of 64 entries; computed from x = 1, W1 = 1e+38, b1 = 0")
     arrays[0][0, 0] = np.nan
-    assert first_nonfinite(mlp, theta, arrays) == "the input x"
+    assert first_nonfinite(mlp, theta, arrays) == (f"{first}the input x",)
 
 
 # -------------------------------------------------------------- schedules and L-BFGS
