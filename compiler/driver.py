@@ -31,6 +31,8 @@ from .errors import (
     did_you_mean,
     settings,
 )
+from .explain.provenance import Trace
+from .explain.stations import stations
 from .figures import figures
 from .frontend.parser import parse
 from .frontend.resolve import resolve
@@ -76,6 +78,7 @@ class Built:
 
     value: Any
     seconds: dict[str, float]
+    made: dict[str, Any]  # by stage: what every one handed on
 
 
 def stages(source: Source, options: Options) -> Iterator[Any]:
@@ -86,13 +89,28 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
     check_wrt(program, options.wrt)
     if options.loss is not None:
         program = only(program, options.loss)
+    libraries = {m.name: m.source.text for m in resolved.modules[1:] if m.source}
+    for made in behind(program, options):
+        if isinstance(made, Compiled):
+            made = replace(made, warnings=resolved.warnings, libraries=libraries)
+        yield made
+
+
+def behind(program: Program, options: Options) -> Iterator[Any]:
+    """The stages after lowering: where a program is source, where it came from is no matter."""
     yield (joint := differentiate(program, options.wrt))
     yield (optimised := run_passes(joint, options.level))
     yield (plan := schedule(optimised, options))
     text = readable.emit(plan, options)
-    libraries = {m.name: m.source.text for m in resolved.modules[1:] if m.source}
-    stats = figures(joint, plan)
-    yield Compiled(text, signature(plan), resolved.warnings, stats, libraries)
+    yield Compiled(text, signature(plan), (), figures(joint, plan), {})
+
+
+def compile_program(program: Program, options: Options) -> Compiled:
+    """Compile what lowering made, or what was made of that: a probe, say."""
+    with without_gc():
+        *_, compiled = behind(program, options)
+    assert isinstance(compiled, Compiled)
+    return compiled
 
 
 def build(source: Source, options: Options | None = None, until: str = "py") -> Built:
@@ -103,6 +121,7 @@ def build(source: Source, options: Options | None = None, until: str = "py") -> 
 
 def _build(running: Iterator[Any], until: str) -> Built:
     seconds: dict[str, float] = {}
+    made: dict[str, Any] = {}
     for stage in STAGES:
         started = perf_counter()
         try:
@@ -112,8 +131,9 @@ def _build(running: Iterator[Any], until: str) -> Built:
         except Exception as error:
             raise InternalError(stage, str(error)) from error
         seconds[stage] = perf_counter() - started
+        made[stage] = value
         if stage == until:
-            return Built(value, seconds)
+            return Built(value, seconds, made)
     raise ValueError(f"no stage {until!r}; the stages are {', '.join(STAGES)}")
 
 
@@ -150,6 +170,16 @@ def check_wrt(program: Program, names: tuple[str, ...]) -> None:
         elif program.training.total is None:
             reporter.report(settings.wrt_without_loss(name))
     reporter.raise_if_errors()
+
+
+def trace(source: Source, options: Options | None = None) -> Trace:
+    """All that the stages made of a program, with what each value is called."""
+    given = options or Options()
+    built = build(source, given, until="schedule")
+    joint, plan = built.made["grad"], built.value
+    written = readable.emission(plan, given)
+    named = stations(joint, plan, written.names)
+    return Trace(source, built.made["ast"], joint, plan, written, named)
 
 
 def compile_source(source: Source, options: Options | None = None) -> Compiled:

@@ -347,7 +347,7 @@ def _const(n: Node, sizes: Sizes) -> Array:
 
 
 def _einsum2(n: Node, sizes: Sizes, a: Array, b: Array) -> Array:
-    return np.einsum(n.attrs["spec"], a, b)
+    return np.einsum(n.attrs["spec"], a, b, optimize=True)
 
 
 def _over(name: str) -> Callable[..., Array]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from ..ir.node import Node
 from ..ir.program import Param
@@ -21,7 +22,7 @@ from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
 from .loops import FunctionWriter
-from .names import MARKED, Names
+from .names import MARKED, Names, base_of
 from .plan import Function, Plan, Settings
 from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
 from .pyast import name as named
@@ -38,14 +39,30 @@ SUMMARY = {
 }
 
 
+@dataclass(frozen=True)
+class Emission:
+    """The text of a module, and the names that its values have in it."""
+
+    text: str
+    names: dict[Node, str]
+
+
 def emit(plan: Plan, options: Settings) -> str:
     """The text of the module."""
-    text = _Module(plan, bool(getattr(options, "complex", False))).text()
+    return emission(plan, options).text
+
+
+def emission(plan: Plan, options: Settings) -> Emission:
+    """The module, with the names outside of its loops."""
+    module = _Module(plan, bool(getattr(options, "complex", False)))
+    text = module.text()
     if any(len(line) > WIDTH and not _comment(line) for line in text.split("\n")):
         import black  # only names beyond all measure come here
 
         text = black.format_str(text, mode=black.Mode())
-    return text
+    flat = module.names.flat()
+    names = {n: flat.get(m, base_of(m)) for n, m in module.names.of.items()}
+    return Emission(text, names)
 
 
 def _comment(line: str) -> bool:

@@ -1,0 +1,22 @@
+"""A program whose outputs are the values of another one: how numbers get beside formulas.
+
+In: a program and nodes of its graph by name. Out: a program that computes just these. It is
+compiled, guarded and executed like any other, so that what is shown is what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..ir.node import Node
+from ..ir.program import Mode, Program, Root
+
+
+def probe(program: Program, wanted: Mapping[str, Node]) -> Program:
+    """The program that outputs `wanted`. Its parameters stay those of the program."""
+    outputs = tuple(
+        Root(name, node, max(node.origin.equation, 0)) for name, node in wanted.items()
+    )
+    mode = Mode((), (), (), outputs)
+    return replace(program, training=mode, evaluation=mode, classes_of={})

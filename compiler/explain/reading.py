@@ -1,0 +1,627 @@
+"""A DAG read as mathematics.
+
+In: nodes, and which of them stand by name. Out: a `Formula` for each node that was asked
+for. What a formula leaves out is decided here: a broadcast is invisible where the other
+operand says the shape, kept axes where a reshape drops them again. What is left means the
+same array by NumPy's rules, so the text can be read back.
+
+    reading = read_all([adjoint], {W: "W", h: "h"}.get, Fresh(["W", "h"]))
+    reading.formulas[adjoint]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..ir.dims import ONE, Dim, Shape, size
+from ..ir.node import Node
+from .formula import (
+    Apply,
+    Binary,
+    Formula,
+    Index,
+    Name,
+    Not,
+    Number,
+    Size,
+    Transposed,
+    minus,
+    names_in,
+    negated,
+    over,
+    plus,
+    times,
+)
+
+Named = Callable[[Node], "str | None"]
+
+
+class Read(NamedTuple):
+    """A formula and the shape that it has as it stands, before it is filled up."""
+
+    formula: Formula
+    shape: Shape
+
+
+COMPARISONS = {"lt": "<", "le": "<=", "eq": "=="}
+COSTLESS = frozenset({"broadcast", "reshape", "cast", "stop", "drawn", "neg"})
+PROJECTIONS = frozenset({"last", "each", "total"})
+LONGEST = 40  # operations in one formula: beyond, a part of it gets a name
+REDUCTIONS = frozenset({"sum", "max", "any", "all", "logsumexp"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A value that nobody named, and that is read more than once: `t1`."""
+
+    name: str
+    node: Node
+    formula: Formula
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a loop hands from step to step: where it starts, what each step makes of it."""
+
+    name: str
+    start: Formula
+    after: Formula
+
+
+@dataclass(frozen=True)
+class LoopText:
+    """A loop as text: its memory, what it reads at each step, what it computes there."""
+
+    name: str  # loop1
+    index: str
+    steps: str
+    reverse: bool
+    carries: tuple[Carry, ...]
+    slices: tuple[tuple[str, Formula], ...]  # x_t is entry t of …
+    captures: tuple[tuple[str, Formula], ...]
+    loops: tuple[LoopText, ...]
+    lines: tuple[tuple[str, Formula], ...]  # in order; the carries change after them
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names that it speaks of, its own among them."""
+        said = [f for _, f in (*self.slices, *self.captures, *self.lines)]
+        said += [f for c in self.carries for f in (c.start, c.after)]
+        inner = [name for loop in self.loops for name in loop.reads]
+        return tuple(dict.fromkeys([n for f in said for n in names_in(f)] + inner))
+
+
+@dataclass
+class Reading:
+    """Several nodes as formulas, with the parts and loops that these speak of."""
+
+    formulas: dict[Node, Formula]
+    parts: tuple[Part, ...]
+    loops: tuple[LoopText, ...]
+
+
+class Fresh:
+    """Names that nothing else has: t1, t2, …"""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+        self.last: dict[str, int] = {}
+
+    def __call__(self, base: str, bare: bool = False) -> str:
+        if bare and base not in self.taken:
+            self.taken.add(base)
+            return base
+        k = self.last.get(base, 0) + 1
+        while f"{base}{k}" in self.taken:
+            k += 1
+        self.last[base] = k
+        self.taken.add(f"{base}{k}")
+        return f"{base}{k}"
+
+
+def read_all(roots: Iterable[Node], named: Named, fresh: Fresh) -> Reading:
+    """Read some nodes. A root is read even if it has a name; below it, names end."""
+    wanted = list(dict.fromkeys(roots))
+    inner = _inner(wanted, named)
+    parts = {n: fresh("t") for n in _shared(inner, wanted, named)}
+
+    def known(n: Node) -> str | None:
+        return parts.get(n) or named(n)
+
+    reader = Reader(known, fresh)
+    reader.collect(inner)
+    made = tuple(Part(name, n, reader.read(n)) for n, name in parts.items())
+    formulas = {n: reader.read(n) for n in wanted}
+    return Reading(formulas, made, tuple(reader.loops.values()))
+
+
+def _inner(roots: Iterable[Node], named: Named) -> list[Node]:
+    """The nodes that have to be said, arguments first."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        n = stack.pop()
+        if n not in seen:
+            seen.add(n)
+            stack.extend(a for a in n.args if a not in seen and named(a) is None)
+    return sorted(seen, key=lambda n: n.serial)
+
+
+def _shared(inner: list[Node], roots: list[Node], named: Named) -> list[Node]:
+    """Those that get a name: read twice and worth one, or at the end of a long way."""
+    uses: dict[Node, int] = {}
+    for n in inner:
+        for a in dict.fromkeys(n.args):
+            uses[a] = uses.get(a, 0) + 1
+    weight: dict[Node, int] = {}
+    chosen: list[Node] = []
+    ends = set(roots)
+    for n in inner:
+        below = sum(weight.get(a, 0) for a in n.args)
+        own = 0 if n.op.name in COSTLESS or not n.args else 1
+        weight[n] = below + own
+        if n.op.family in ("leaf", "tuple") or n.op.name == "broadcast":
+            continue
+        often = uses.get(n, 0) + (n in ends) > 1 and weight[n] > 1 and uses.get(n, 0)
+        if often or (weight[n] > LONGEST and n not in ends):
+            if named(n) is None:
+                chosen.append(n)
+            weight[n] = 0
+        elif n in ends and named(n) is not None:
+            weight[n] = 0
+    return chosen
+
+
+class Reader:
+    """Reads nodes; what was read once is remembered.
+
+    `named` gives the name of a node that is printed by it. The node that is asked for is
+    read even if it has one.
+    """
+
+    def __init__(self, named: Named, fresh: Fresh) -> None:
+        self.named = named
+        self.fresh = fresh
+        self.loops: dict[Node, LoopText] = {}
+        self.collected: dict[Node, list[Node]] = {}  # loop -> body values read off it
+        self.values: dict[tuple[Node, Node], str] = {}  # (loop, body value) -> its name
+        self._known: dict[Node, Read] = {}
+
+    def collect(self, nodes: Iterable[Node]) -> None:
+        """Which values of the bodies of loops are read."""
+        for n in nodes:
+            if n.op.name in PROJECTIONS:
+                found = self.collected.setdefault(n.args[0], [])
+                if "value" in n.attrs and n.attrs["value"] not in found:
+                    found.append(n.attrs["value"])
+
+    def read(self, node: Node) -> Formula:
+        """What a node is, in terms of what has a name."""
+        for n in _inner([node], self.named):
+            if n is node or n in self._known:
+                continue
+            self._known[n] = self._node(n)
+        return self.exact(self._node(node), node)
+
+    def _arg(self, n: Node) -> Read:
+        name = self.named(n)
+        if name is not None:
+            return Read(Name(name, len(n.shape)), n.shape)
+        return self._known[n]
+
+    # ------------------------------------------------------------------ shapes
+    def exact(self, read: Read, node: Node) -> Formula:
+        """The formula, filled to the shape of its node where something depends on that."""
+        if read.shape == node.shape:
+            return read.formula
+        shape = (("shape", shown_shape(node.shape)),)
+        return Apply("broadcast", (read.formula,), shape, len(node.shape))
+
+    def _full(self, n: Node) -> Formula:
+        return self.exact(self._arg(n), n)
+
+    # ------------------------------------------------------------------ nodes
+    def _node(self, n: Node) -> Read:
+        if n.op.family == "elementwise" or n.op.name == "masked":
+            return self._elementwise(n)
+        if not n.args:
+            return self._leaf(n)
+        if n.op.name == "broadcast":
+            return self._arg(n.args[0])
+        if n.op.family == "tuple":
+            if n not in self.loops:
+                self.loops[n] = self._loop(n)
+            return Read(Name(self.loops[n].name), ())
+        formula = self._shaped(n)
+        return Read(formula, n.shape)
+
+    def _leaf(self, n: Node) -> Read:
+        match n.op.name:
+            case "const":
+                name = str(n.attrs.get("name") or "")
+                return Read(Number(n.attrs["value"], name), ())
+            case "size":
+                return Read(Size(str(n.attrs["dim"])), ())
+            case "zero":
+                return Read(Number(0), ())
+            case "iota":
+                options = (("steps", str(n.shape[0])),)
+                return Read(Apply("iota", (), options, 1), n.shape)
+        return Read(Name(str(n.attrs.get("name", n.op.name)), len(n.shape)), n.shape)
+
+    def _elementwise(self, n: Node) -> Read:
+        reads = [self._arg(a) for a in n.args]
+        shape: Shape = ()
+        for r in reads:
+            shape = joined(shape, r.shape)
+        fs = [r.formula for r in reads]
+        return Read(self._combined(n, fs, len(shape)), shape)
+
+    def _combined(self, n: Node, fs: list[Formula], rank: int) -> Formula:
+        match n.op.name:
+            case "add":
+                if fs[0] == fs[1]:
+                    return times(Number(2), fs[0])
+                return plus(*fs)
+            case "sub":
+                return minus(*fs)
+            case "mul":
+                return times(*fs)
+            case "div":
+                return self._mean(n, rank) or over(*fs)
+            case "neg":
+                return negated(fs[0])
+            case "pow":
+                return Binary("^", fs[0], Number(n.attrs["exponent"]))
+            case "power":
+                return Binary("^", *fs)
+            case "lt" | "le" | "eq":
+                return comparison(COMPARISONS[n.op.name], *fs)
+            case "and" | "or":
+                return Binary(n.op.name, *fs)
+            case "not":
+                return Not(fs[0])
+            case "maximum" | "minimum":
+                if n.op.name == "maximum" and Number(0) in fs:
+                    other = fs[0] if fs[1] == Number(0) else fs[1]
+                    return Apply("relu", (other,), (), rank)
+                return Apply(
+                    {"maximum": "max"}.get(n.op.name, "min"), tuple(fs), (), rank
+                )
+            case "cast" | "drawn":
+                kind = n.attrs.get("kind", "real")
+                if n.op.name == "drawn" or kind == "real":
+                    return fs[0]
+                return Apply("cast", tuple(fs), (("kind", repr(kind)),), rank)
+            case "masked":
+                return Apply("where", (fs[1], fs[0], Number(0)), (), rank)
+        return Apply(n.op.name, tuple(fs), _options(n), rank)
+
+    def _mean(self, n: Node, rank: int) -> Formula | None:
+        """A sum over its number of entries."""
+        total, count = n.args
+        while count.op.name == "broadcast":
+            count = count.args[0]
+        if self.named(total) is not None:
+            return None
+        said = self._arg(total).formula
+        while total.op.name in ("reshape", "broadcast"):
+            total = total.args[0]
+            if self.named(total) is not None:
+                return None
+        if total.op.name != "sum" or not isinstance(said, Apply):
+            return None
+        entries = size([total.args[0].shape[i] for i in total.attrs["axes"]])
+        if count.op.name == "size":
+            known = count.attrs["dim"]
+        elif count.op.name == "const" and isinstance(count.attrs["value"], int):
+            known = Dim.of(count.attrs["value"])
+        else:
+            return None
+        if said.function != "sum" or known != entries:
+            return None
+        return Apply("mean", said.args, said.options, rank)
+
+    def _shaped(self, n: Node) -> Formula:
+        match n.op.name:
+            case "last":
+                loop = self._arg(n.args[0]).formula
+                assert isinstance(loop, Name)
+                carry = self.loops[n.args[0]].carries[n.attrs["index"]]
+                inside = (loop, Name(carry.name, len(n.shape)))
+                return Apply("last", inside, (), len(n.shape))
+            case "each" | "total":
+                loop = self._arg(n.args[0]).formula
+                value = n.attrs["value"]
+                name = Name(self.values[n.args[0], value], len(value.shape))
+                return Apply(n.op.name, (loop, name), (), len(n.shape))
+            case "einsum2":
+                return contraction(
+                    self._full(n.args[0]), self._full(n.args[1]), n.attrs["spec"]
+                )
+            case "sum" | "max" | "any" | "all" | "logsumexp" | "softmax":
+                return self._reduction(n)
+            case "reshape":
+                return self._reshape(n)
+            case "transpose":
+                return transposed(self._full(n.args[0]), n.attrs["perm"])
+            case "slice":
+                return Index(self._full(n.args[0]), _slices(n), len(n.shape))
+            case "take":
+                axis = n.attrs["axis"]
+                x, index = self._full(n.args[0]), self._full(n.args[1])
+                parts: list[str | Formula] = [":"] * len(n.args[0].shape)
+                parts[axis] = index
+                while parts[-1] == ":":
+                    parts.pop()
+                return Index(x, tuple(parts), len(n.shape))
+            case "one_hot":
+                size = (("size", str(n.shape[-1])),)
+                return Apply("one_hot", (self._full(n.args[0]),), size, len(n.shape))
+            case "put":
+                size = (("size", str(n.shape[-1])),)
+                args = tuple(self._full(a) for a in n.args)
+                return Apply("put", args, size, len(n.shape))
+        args = tuple(self._full(a) for a in n.args)
+        return Apply(n.op.name, args, _options(n), len(n.shape))
+
+    def _reduction(self, n: Node) -> Formula:
+        x = n.args[0]
+        axes: Sequence[int] = n.attrs["axes"]
+        options = _axes(axes)
+        if n.op.name == "softmax":
+            options = () if axes == (len(x.shape) - 1,) else options
+            return Apply("softmax", (self._full(x),), options, len(n.shape))
+        options += (("keep", "true"),)
+        return Apply(n.op.name, (self._full(x),), options, len(n.shape))
+
+    def _reshape(self, n: Node) -> Formula:
+        x = n.args[0]
+        if x.op.name in REDUCTIONS and self.named(x) is None:
+            axes = tuple(x.attrs["axes"])
+            left = tuple(d for i, d in enumerate(x.shape) if i not in axes)
+            if left == n.shape:
+                made = self._dropped(x, axes)
+                assert made is not None
+                return made
+        parts = _new_axes(x.shape, n.shape)
+        if parts is not None and "*" not in parts:
+            axes = tuple(i for i, p in enumerate(parts) if p == "0")
+            made = self._dropped(x, axes)
+            if made is not None:
+                return made
+        if parts is not None:
+            return Index(self._full(x), parts, len(n.shape))
+        shape = (("shape", shown_shape(n.shape)),)
+        return Apply("reshape", (self._full(x),), shape, len(n.shape))
+
+    def _dropped(self, n: Node, axes: tuple[int, ...]) -> Formula | None:
+        """The node without these axes, which have size 1; None where it needs a text."""
+        if self.named(n) is not None:
+            return None
+        if all(d == ONE for d in n.shape) and not self._arg(n).shape:
+            return self._arg(n).formula
+        rank = len(n.shape) - len(axes)
+        if n.op.name in REDUCTIONS and tuple(n.attrs["axes"]) == axes:
+            every = len(axes) == len(n.shape)
+            options = () if every else _axes(axes)
+            return Apply(n.op.name, (self._full(n.args[0]),), options, rank)
+        if n.op.name in ("argmax",) and (n.attrs["axis"],) == axes:
+            options = (("axis", str(axes[0])),)
+            return Apply("argmax", (self._full(n.args[0]),), options, rank)
+        if n.op.name == "broadcast" and not n.args[0].shape:
+            return self._arg(n.args[0]).formula
+        if n.op.name in ("add", "sub", "mul", "div", "neg", "log", "exp", "sqrt"):
+            inside = [self._dropped(a, axes) for a in n.args]
+            if any(f is None for f in inside):
+                return None
+            fs = [f for f in inside if f is not None]
+            if n.op.name == "div":
+                mean = self._mean_of(n, fs[0])
+                if mean is not None:
+                    return mean
+            return self._combined(n, fs, rank)
+        return None
+
+    def _mean_of(self, n: Node, said: Formula) -> Formula | None:
+        """`mean(x)`, where the sum above has lost its axes."""
+        made = self._mean(n, 0)
+        if (
+            isinstance(made, Apply)
+            and isinstance(said, Apply)
+            and said.function == "sum"
+        ):
+            return Apply("mean", said.args, said.options, said.rank)
+        return None
+
+    # ------------------------------------------------------------------ loops
+    def _loop(self, loop: Node) -> LoopText:
+        """The loop; the values of its body that are read off it get a name each."""
+        n, m = loop.attrs["carries"], loop.attrs["sequences"]
+        index, names = loop.graph.loops.get(loop, ("", ()))
+        fresh = self.fresh
+        outer = [self._full(a) for a in loop.args]
+        own: dict[tuple[str, int], str] = {}
+        for k in range(n):
+            wanted = names[k] if k < len(names) else ""
+            wanted = re.sub(r"\W", "_", wanted)
+            own["carry", k] = fresh(f"{wanted}_t", bare=True) if wanted else fresh("c")
+        slices, captures = [], []
+        for k, f in enumerate(outer[n : n + m]):
+            base = f"{f.text}_t" if isinstance(f, Name) else ""
+            own["slice", k] = fresh(base, bare=True) if base else fresh("e")
+            slices.append((own["slice", k], f))
+        for k, f in enumerate(outer[n + m :]):
+            own["capture", k] = f.text if isinstance(f, Name) else fresh("k")
+            if not isinstance(f, Name):
+                captures.append((own["capture", k], f))
+
+        def named(x: Node) -> str | None:
+            if x.op.name != "formal":
+                return None
+            return own.get((x.attrs["role"], x.attrs["index"]))
+
+        values = self.collected.get(loop, [])
+        roots = [*loop.attrs["body"], *values]
+        reading = read_all([r for r in roots if r.op.name != "formal"], named, fresh)
+        lines = [(p.name, p.formula) for p in reading.parts]
+        said = {p.node: p.name for p in reading.parts}
+        for v in values:
+            name = named(v) or said.get(v)
+            if name is None:
+                name = fresh("v")
+                lines.append((name, reading.formulas[v]))
+            self.values[loop, v] = name
+        carries = []
+        for k, after in enumerate(loop.attrs["body"]):
+            text = said.get(after) or named(after) or self.values.get((loop, after))
+            formula = Name(text, len(after.shape)) if text else reading.formulas[after]
+            carries.append(Carry(own["carry", k], outer[k], formula))
+        return LoopText(
+            fresh("loop"),
+            index or "t",
+            str(loop.attrs["steps"]),
+            bool(loop.attrs["reverse"]),
+            tuple(carries),
+            tuple(slices),
+            tuple(captures),
+            reading.loops,
+            tuple(lines),
+        )
+
+
+# ------------------------------------------------------------------------ products
+def contraction(a: Formula, b: Formula, spec: str) -> Formula:
+    """A product of matrices as one writes it, or `einsum("ij,jk->ik", a, b)`."""
+    operands, out = spec.split("->")
+    left, right = operands.split(",")
+    batch = ""
+    while min(len(left), len(right), len(out)) > 2 and left[0] == right[0] == out[0]:
+        batch, left, right, out = batch + out[0], left[1:], right[1:], out[1:]
+    made = None
+    if not batch or min(len(left), len(right), len(out)) == 2:
+        made = _matrices(a, b, left, right, out)
+    if made is not None:
+        return made
+    options = (("spec", f'"{spec}"'),)
+    return Apply("einsum", (a, b), options, len(spec.partition("->")[2]))
+
+
+def _matrices(
+    a: Formula, b: Formula, left: str, right: str, out: str
+) -> Formula | None:
+    """`A @ B` with transposes, at most two axes each."""
+    summed = [c for c in left if c in right and c not in out]
+    if max(len(left), len(right), len(out)) > 2 or len(summed) != 1:
+        return None
+    if set(out) != set(left) ^ set(right):
+        return None
+    if len(left) == len(right) == 2 and out[0] in right:
+        a, b, left, right = b, a, right, left
+    elif len(left) == 2 and len(right) == 1:
+        pass
+    k = summed[0]
+    if len(left) == 2 and left[0] == k:
+        a = flipped(a)
+    if len(right) == 2 and right[1] == k:
+        b = flipped(b)
+    return Binary("@", a, b)
+
+
+def flipped(f: Formula) -> Formula:
+    """The transpose: twice is nothing."""
+    return f.x if isinstance(f, Transposed) else Transposed(f)
+
+
+def transposed(f: Formula, perm: Sequence[int]) -> Formula:
+    n = len(perm)
+    if n >= 2 and tuple(perm) == (*range(n - 2), n - 1, n - 2):
+        return flipped(f)
+    return Apply("transpose", (f,), (("perm", _numbers(perm)),), n)
+
+
+def comparison(sign: str, a: Formula, b: Formula) -> Formula:
+    """`h > 0` reads better than `0 < h`."""
+    if isinstance(a, Number) and sign in ("<", "<="):
+        return Binary(sign.replace("<", ">"), b, a)
+    return Binary(sign, a, b)
+
+
+# --------------------------------------------------------------------------- shapes
+def joined(a: Shape, b: Shape) -> Shape:
+    """The shape of two operands by NumPy's rule; they are known to fit."""
+    short, long = sorted((a, b), key=len)
+    pad = len(long) - len(short)
+    out = list(long)
+    for i, d in enumerate(short):
+        if out[pad + i] == ONE:
+            out[pad + i] = d
+    return tuple(out)
+
+
+def shown_shape(shape: Shape) -> str:
+    return "[" + ", ".join(str(d) for d in shape) + "]"
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return "[" + ", ".join(str(v) for v in values) + "]"
+
+
+def _axes(axes: Sequence[int]) -> tuple[tuple[str, str], ...]:
+    if len(axes) == 1:
+        return (("axis", str(axes[0])),)
+    return (("axis", _numbers(axes)),)
+
+
+def _new_axes(before: Shape, after: Shape) -> tuple[str, ...] | None:
+    """`x[:, *]` or `x[:, 0]`, where a reshape only adds or drops axes of size one."""
+    if [d for d in before if d != ONE] != [d for d in after if d != ONE]:
+        return None
+    wide = [d for d in before if d != ONE]
+    if len(after) == len(wide):  # drops
+        return tuple("0" if d == ONE else ":" for d in before)
+    if len(before) == len(wide):  # adds
+        return tuple("*" if d == ONE else ":" for d in after)
+    return None
+
+
+def _slices(n: Node) -> tuple[str, ...]:
+    """`1:, :, ::-1`."""
+    parts = []
+    x = n.args[0]
+    rows = zip(
+        n.attrs["starts"], n.attrs["stops"], n.attrs["steps"], x.shape, strict=True
+    )
+    for start, stop, step, whole in rows:
+        low = "" if _is(start, 0) and step > 0 else str(start)
+        high = "" if stop == whole and step > 0 else str(stop)
+        if step < 0:
+            low = "" if start == whole - 1 else str(start)
+            high = "" if _is(stop, -1) else str(stop)
+        part = f"{low}:{high}" + (f":{step}" if step != 1 else "")
+        parts.append(part)
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    return tuple(parts)
+
+
+def _is(d: Dim | int, value: int) -> bool:
+    return d == value if isinstance(d, int) else d.integer == value
+
+
+def _options(n: Node) -> tuple[tuple[str, str], ...]:
+    """The attributes of an operation, as they are read back."""
+    return tuple(
+        (key, _attribute(value)) for key, value in n.attrs.items() if key != "kind"
+    )
+
+
+def _attribute(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_attribute(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)
