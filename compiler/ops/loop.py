@@ -23,7 +23,7 @@ them off, for tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,7 @@ from ..ir.dims import ONE, Dim, Shape
 from ..ir.graph import Graph, rebuild, topological
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Kind, Op
+from . import zeros
 from .classes import InferError
 
 Args = tuple[Node, ...]
@@ -458,6 +459,11 @@ def _each_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     steps = loop.attrs["steps"]
     if value.op.name == "zero":
         return graph.zero((steps, *value.shape), value.kind)
+    found = zeros.mask(value)
+    if found is not None:
+        condition, inner, kept = found
+        made, over = (graph.apply("each", loop, value=v) for v in (inner, condition))
+        return zeros.masked(over, made, kept)
     if not _REWRITING[-1] and not _is_argument(value):
         return None
     carry = value.op.name == "formal" and not _is_argument(value)
@@ -618,9 +624,9 @@ def _differentiated(
         if p.op.name == "last":
             inits[p.attrs["index"]] = share
         elif p.op.name == "each":
-            seed(p.attrs["value"], draft.slice(share))
+            seed(p.attrs["value"], _inside(draft.slice, share))
         else:
-            seed(p.attrs["value"], draft.capture(share))
+            seed(p.attrs["value"], _inside(draft.capture, share))
     for k, (after, on) in enumerate(zip(loop.attrs["body"], alive, strict=True)):
         if on:
             start = inits.get(k)
@@ -637,6 +643,16 @@ def _differentiated(
             c = adjoints.get(f)
             found[f] = None if c is None or c.op.name == "zero" else c
     return draft, found
+
+
+def _inside(formal_of: Callable[[Node], Node], share: Node) -> Node:
+    """A cotangent as the body reads it: a masked one stays masked, or 0 times the infinite
+    derivative of what the mask left out would be NaN."""
+    found = zeros.mask(share)
+    if found is None:
+        return formal_of(share)
+    condition, value, kept = found
+    return zeros.masked(formal_of(condition), formal_of(value), kept)
 
 
 def _name_adjoints(loop: Node, adjoints: Mapping[Node, Node]) -> None:
