@@ -13,7 +13,7 @@ name, and end at the next such node or at the operands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from ..ir.node import Node
 from ..ir.notation import Printer
@@ -35,10 +35,8 @@ KINKS = {
 class Commentary:
     """The comments of one module."""
 
-    def __init__(
-        self, plan: Plan, names: Names, bodies: Mapping[str, list[BlockText]]
-    ) -> None:
-        self.plan, self.names, self.bodies = plan, names, bodies
+    def __init__(self, plan: Plan, names: Names) -> None:
+        self.plan, self.names = plan, names
         self.before = plan.joint.before or plan.joint
         self.image = plan.joint.image
         self.forward = plan.functions.get("forward")

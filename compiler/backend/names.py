@@ -20,7 +20,8 @@ from functools import cache
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.op import REGISTRY
-from ..ir.program import Binding, Mode, Param
+from ..ir.program import Binding, Param
+from .copies import common_to_copies, roots_of
 from .plan import Plan
 
 GREEK = dict(
@@ -37,13 +38,15 @@ GREEK = dict(
 
 # Names that the emitter uses itself: all of them may be a user's name, which gets a `_`.
 OWN = frozenset("""
-    PARAMETERS STATE params state noise saved gradients layers d_loss rng np numpy init draw
-    buffers forward backward evaluate predict work rows i
+    PARAMETERS STATE params state new_state noise saved gradients layers d_loss rng np numpy
+    init draw buffers forward backward evaluate predict work rows i
     """.split())
 RESERVED = (
     OWN | frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"match", "case"}
 )
 
+TRAINING, EVALUATION = frozenset({"training"}), frozenset({"evaluation"})
+BOTH = TRAINING | EVALUATION
 AFFINE = 4  # terms of a sum that is still called after its product of matrices
 MARK = re.compile(r"⟦([^⟧]*)⟧")
 MARKED = re.compile(r"(\w+)⟦([^⟧]*)⟧")
@@ -77,7 +80,7 @@ def functions() -> frozenset[str]:
 
 def base_of(name: str) -> str:
     """The name without its copy: `h` of `h⟦2⟧`."""
-    return MARK.sub("", name)
+    return MARK.sub("", name) if "⟦" in name else name
 
 
 def copy_of(name: str) -> tuple[int, ...]:
@@ -98,13 +101,6 @@ def mark(base: str, copy: Iterable[int]) -> str:
     return f"{base}⟦{inside}⟧" if inside else base
 
 
-def _roots(mode: Mode) -> list[Node]:
-    roots = [r.node for r in (*mode.losses, *mode.metrics, *mode.outputs)]
-    if mode.total is not None:
-        roots.append(mode.total.node)
-    return roots + [n for _, n in mode.updates]
-
-
 class Names:
     """The allocation of one module."""
 
@@ -113,7 +109,8 @@ class Names:
         self.of: dict[Node, str] = {}
         self.symbols: dict[str, str] = {}  # a size or a constant -> its name
         self.taken: set[str] = set()  # marked names
-        self.numbers: dict[tuple[str, tuple[int, ...], int], int] = {}  # the last given
+        # the last given number
+        self.numbers: dict[tuple[str, tuple[int, ...], int, frozenset[str]], int] = {}
         self.user: set[str] = set()  # what the program itself calls something
         self.groups: dict[str, int] = {}  # a base of copies -> the repeat that has it
         self.bases: dict[str, set[tuple[int, ...]]] = {}  # base -> the copies it has
@@ -124,6 +121,13 @@ class Names:
         self.carries: dict[tuple[Node, int], str] = {}  # of a loop
         self.last: dict[str, tuple[int, ...]] = {}  # a carried name's last version
         self.hints = plan.program.graph.hints
+        self.common = common_to_copies(plan)
+        self.alone: dict[Node, frozenset[str]] = (
+            {}
+        )  # what one of the two modes computes
+        self.stands_for: dict[Node, Node] = {}
+        """What evaluation calls `h` and is a part of `h` in training -> that `h`."""
+        self.modes: dict[str, frozenset[str]] = {}  # a marked name -> where it is taken
         self.fixed: dict[str, str] = {}  # a value's own name -> the base it got
         self._primal: dict[Node, Node] = {}
         self._user_names()
@@ -131,34 +135,48 @@ class Names:
         self._adjoint_table()
 
     # ------------------------------------------------------------------ allocation
-    def take(self, base: str, copy: tuple[int, ...] = (), group: int = -1) -> str:
-        """A free name: `base`, else `base_2`, … Copies of two repeats share no base."""
+    def take(
+        self,
+        base: str,
+        copy: tuple[int, ...] = (),
+        group: int = -1,
+        modes: frozenset[str] = BOTH,
+    ) -> str:
+        """A free name: `base`, else `base_2`, … Copies of two repeats share no base.
+
+        `modes`: who computes the value; training and evaluation may use a name each.
+        """
         base = safe(base)
         name, k = base, 1
-        if not self._free(name, copy, group):
-            k = self.numbers.get((base, copy, group), 1)
-            while not self._free(name, copy, group):
+        if not self._free(name, copy, group, modes):
+            k = self.numbers.get((base, copy, group, modes), 1)
+            while not self._free(name, copy, group, modes):
                 k += 1
                 name = f"{base.rstrip('_')}_{k}"
-            self.numbers[base, copy, group] = k
+            self.numbers[base, copy, group, modes] = k
         made = mark(name, copy)
+        self.modes[made] = self.modes.get(made, frozenset()) | modes
         if copy and group >= 0:
             self.groups.setdefault(name, group)
         self.taken.add(made)
         self.bases.setdefault(name, set()).add(copy)
         return made
 
-    def _free(self, base: str, copy: tuple[int, ...], group: int = -1) -> bool:
+    def _free(
+        self, base: str, copy: tuple[int, ...], group: int, modes: frozenset[str]
+    ) -> bool:
         copies = self.bases.get(base)
         if copies is None:
             return True
         of_another = self.groups.get(base, group) != group or base in self.user
         if copy and group >= 0 and of_another:
             return False
-        return copy not in copies
+        return copy not in copies or not modes & self.modes[mark(base, copy)]
 
     def _group(self, n: Node) -> int:
         """The repeat whose copy a value belongs to; -1: none."""
+        if n in self.common:
+            return -1
         equations = self.plan.program.equations
         k = n.origin.equation
         return equations[k].group if 0 <= k < len(equations) else -1
@@ -203,8 +221,10 @@ class Names:
         training, evaluation = program.training, program.evaluation
         if evaluation is training:
             return None
-        here = ancestors([*_roots(training), *self.plan.joint.gradients.values()])
-        there = ancestors(_roots(evaluation))
+        here = ancestors([*roots_of(training), *self.plan.joint.gradients.values()])
+        there = ancestors(roots_of(evaluation))
+        self.alone = {n: TRAINING for n in here if n not in there}
+        self.alone |= {n: EVALUATION for n in there if n not in here}
         names = {(b.equation, b.name, b.copy): b.node for b in training.bindings}
         pairs = [
             (b.node, names.get((b.equation, b.name, b.copy)))
@@ -212,20 +232,26 @@ class Names:
         ]
         if training.total is not None and evaluation.total is not None:
             pairs.append((evaluation.total.node, training.total.node))
-        return {
-            n: twin
-            for n, twin in pairs
-            if twin is not None and n not in here and twin not in there
-        }
+        found = {n: twin for n, twin in pairs if twin is not None and twin not in there}
+        self.stands_for = {n: twin for n, twin in found.items() if n in here}
+        return {n: twin for n, twin in found.items() if n not in here}
 
     def _draw(self, n: Node) -> str:
         """`eps` of `random eps`; `keep_draw` where `keep` is made of the standard draw."""
         path = [p for p in str(n.attrs["name"]).split(".") if not p.isdigit()]
         base = path[-1].partition("[")[0]
         made = {spelt(name) for name, _ in self.hints.values()}
-        if spelt(base) in made or safe(base) in self.bases:
+        if spelt(base) in made or () in self.bases.get(safe(base), ()):
             base += "_draw"
-        return self.take(base, n.origin.copy)
+        copy, group = self._copy(n), self._group(n)
+        wish, k = safe(base), 1
+        # It is read at the top and by backward: no copy may have the name of another draw.
+        while copies := self.bases.get(wish):
+            if group >= 0 and self.groups.get(wish) == group and copy not in copies:
+                break
+            k += 1
+            wish = f"{safe(base)}_{k}"
+        return self.take(wish, copy, group)
 
     def _parameters(self, params: list[Param]) -> None:
         """`W`, `W1`; where several equations have one, `W_scores`; a copy has its mark."""
@@ -383,6 +409,8 @@ class Names:
 
     def _copy(self, n: Node) -> tuple[int, ...]:
         """The copy of a repeat that a value belongs to: that of its equation."""
+        if n in self.common:
+            return ()
         equations = self.plan.program.equations
         k = n.origin.equation
         return equations[k].copy if 0 <= k < len(equations) else n.origin.copy
@@ -442,7 +470,8 @@ class Names:
                 known = self.of[n] = self.take(base, copy)
             else:
                 base, copy = self.proposed(n)
-                known = self.of[n] = self.take(base, copy, self._group(n))
+                modes = self.alone.get(n, BOTH)
+                known = self.of[n] = self.take(base, copy, self._group(n), modes)
         return known
 
     # ------------------------------------------------------------------ spelling

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..ir.node import Node
 from ..ir.program import Param
@@ -22,11 +22,11 @@ from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
 from .loops import FunctionWriter
-from .names import MARKED, Names, base_of
+from .names import Names, base_of
 from .plan import Function, Plan, Settings
 from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
 from .pyast import name as named
-from .reroll import Loop, Rolled, loop_lines, roll
+from .reroll import RESULTS, TOKEN, Loop, Rolled, loop_lines, roll
 from .sizes import dim_expr, poly_expr, solve_for
 from .sources import TABLES, Table, sources, tables
 from .statements import BlockText, Writer
@@ -54,7 +54,7 @@ def emit(plan: Plan, options: Settings) -> str:
 
 def emission(plan: Plan, options: Settings) -> Emission:
     """The module, with the names outside of its loops."""
-    module = _Module(plan, bool(getattr(options, "complex", False)))
+    module = Module(plan, bool(getattr(options, "complex", False)))
     text = module.text()
     if any(len(line) > WIDTH and not _comment(line) for line in text.split("\n")):
         import black  # only names beyond all measure come here
@@ -69,7 +69,7 @@ def _comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-class _Module:
+class Module:
     """One emission."""
 
     def __init__(self, plan: Plan, complex: bool) -> None:
@@ -84,37 +84,12 @@ class _Module:
 
     def text(self) -> str:
         plan = self.plan
-        writers: dict[str, Writer] = {}
-        bodies: dict[str, list[BlockText]] = {}
-        for key, f in plan.functions.items():
-            writer = writers[key] = FunctionWriter(
-                plan, f, self.names, self.scope, self.complex
-            )
-            if key in ("evaluate", "predict"):
-                for other in writers.values():
-                    if other.f.name != "backward":
-                        writer.known |= other.written
-            forward = plan.functions.get("forward")
-            if key == "evaluate" and forward and f.blocks is forward.blocks:
-                writer.out.symbols_used = writers["forward"].out.symbols_used
-                bodies[key] = bodies["forward"]
-            else:
-                bodies[key] = writer.run()
-        comments = Commentary(plan, self.names, bodies)
-        self.flat = self.names.flat()
-        table = self.flat
-        rolled = roll(plan, self.names, bodies, comments, table)
         functions: list[list[str]] = []
         if plan.program.params or plan.program.states:
             functions.append(self.init())
         if plan.program.noises:
             functions.append(self.draw())
-        extra = self._extra_sizes(writers, rolled)
-        for key, f in plan.functions.items():
-            self.flat = rolled[key].spelling
-            functions.append(
-                self.function(f, writers[key], rolled[key], comments, extra)
-            )
+        functions += self.functions()
         parts = [
             docstring(header(plan, self.names, self.cost), 0),
             ["", "import numpy as np"],
@@ -131,6 +106,63 @@ class _Module:
         for lines in functions:
             parts.append(["", "", *lines])
         return "\n".join(line for part in parts for line in part) + "\n"
+
+    def functions(self) -> list[list[str]]:
+        """The functions of the plan, as lines."""
+        plan = self.plan
+        scheduled = plan.functions
+        writers: dict[str, Writer] = {}
+        bodies: dict[str, list[BlockText]] = {}
+        for key, f in scheduled.items():
+            writer = writers[key] = FunctionWriter(
+                plan, f, self.names, self.scope, self.complex
+            )
+            if key in ("evaluate", "predict"):
+                for other in writers.values():
+                    if other.f.name != "backward":
+                        writer.known |= other.written
+            forward = scheduled.get("forward")
+            if key == "evaluate" and forward and f.blocks is forward.blocks:
+                writer.out.symbols_used = writers["forward"].out.symbols_used
+                bodies[key] = bodies["forward"]
+            else:
+                bodies[key] = self._as_called(f, writer.run())
+        comments = Commentary(plan, self.names)
+        self.flat = self.names.flat()
+        rolled = roll(plan, self.names, bodies, comments, self.flat)
+        extra = self._extra_sizes(writers, rolled)
+        functions = []
+        for key, f in scheduled.items():
+            self.flat = rolled[key].spelling
+            functions.append(
+                self.function(f, writers[key], rolled[key], comments, extra)
+            )
+        return functions
+
+    def _as_called(self, f: Function, blocks: list[BlockText]) -> list[BlockText]:
+        """In evaluation `h` is called so, though in training it is but a part of `h`."""
+        of, results = self.names.of, {n for _, n in f.results}
+        table = {
+            of[n]: of[twin]
+            for n, twin in self.names.stands_for.items()
+            if n.op.family != "leaf" and n not in results and n in of and twin in of
+        }
+        if not table or f.name not in ("evaluate", "predict"):
+            return blocks
+
+        def named(text: str) -> str:
+            return TOKEN.sub(lambda m: table.get(m[0], m[0]), text)
+
+        return [
+            BlockText(
+                b.equation,
+                [
+                    replace(s, text=named(s.text), target=table.get(s.target, s.target))
+                    for s in b.statements
+                ],
+            )
+            for b in blocks
+        ]
 
     # ------------------------------------------------------------------ head
     def constants(self) -> list[str]:
@@ -276,8 +308,8 @@ class _Module:
                 found = self._size_line(s, arrays)
                 if found:
                     lines.append("    " + found)
-        if rolled.gradients:
-            lines.append("    gradients = {}")
+        if rolled.stored:
+            lines.append(f"    {RESULTS[f.name]} = {{}}")
         bare = len(lines) == start
         for entry in rolled.entries:
             if not bare:
@@ -321,9 +353,7 @@ class _Module:
         return self.flat.get(marked, marked)
 
     def _final_text(self, text: str) -> str:
-        if "⟦" not in text:
-            return text
-        return MARKED.sub(lambda m: self.flat.get(m[0], m[1]), text)
+        return TOKEN.sub(lambda m: self.flat.get(m[0], base_of(m[0])), text)
 
     def _unpack(self, table: Table, items: list[tuple[str, str]]) -> list[str]:
         """`W1, b1 = params["W1"], params["b1"]`, as many as fit on a line."""
@@ -370,16 +400,27 @@ class _Module:
             if not states:
                 return listing(f"return {text(loss)}, (", items, ")", 4, lone=True)
             lines = listing("saved = (", items, ")", 4, lone=True)
-            entries = [f'"{path}": {text(n)}' for path, n in states]
-            lines += listing("state = {", entries, "}", 4)
-            return [*lines, f"    return {text(loss)}, saved, state"]
-        items = [
-            f'"{key}": {text(n)}' for key, n in f.results if key not in rolled.stored
-        ]
-        if rolled.gradients:
-            lines = listing("gradients |= {", items, "}", 4) if items else []
-            return [*lines, "    return gradients"]
+            lines += self._table(f.name, states, rolled)
+            return [*lines, f"    return {text(loss)}, saved, {RESULTS[f.name]}"]
+        if rolled.stored:
+            lines = self._table(f.name, f.results, rolled)
+            return [*lines, f"    return {RESULTS[f.name]}"]
+        items = [f'"{key}": {text(n)}' for key, n in f.results]
         return listing("return {", items, "}", 4)
+
+    def _table(
+        self, function: str, results: Sequence[tuple[str, Node]], rolled: Rolled
+    ) -> list[str]:
+        """The dict of results, or what loops have not put into it."""
+        items = [
+            f'"{key}": {self._final(self.names.of[n])}'
+            for key, n in results
+            if key not in rolled.stored
+        ]
+        if rolled.stored and not items:
+            return []
+        sign = "|=" if rolled.stored else "="
+        return listing(f"{RESULTS[function]} {sign} {{", items, "}", 4)
 
 
 def _inputs(plan: Plan) -> set[str]:

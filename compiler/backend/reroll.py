@@ -27,7 +27,9 @@ from .plan import Plan
 from .sources import Source, sources
 from .statements import BlockText, Statement
 
-TOKEN = re.compile(r"[^\W\d]\w*(?:⟦[^⟧]*⟧)?")
+RESULTS = {"forward": "new_state", "backward": "gradients"}  # dicts of results by path
+# A name that is read or bound: no `e` of 1e-5, no method, no `axis` of `axis=1`
+TOKEN = re.compile(r"(?<![\w.])[^\W\d]\w*+(?:⟦[^⟧]*⟧)?+(?!=)")
 RELATIVE = re.compile(r"(\w+)⟦i([+-]\d+)⟧")
 
 
@@ -67,8 +69,9 @@ class Loop:
     )  # base -> name of its old version
     head: list[str] = field(default_factory=list)  # lines before the loop
     tail: list[str] = field(default_factory=list)  # lines after it
-    stored: dict[str, str] = field(default_factory=dict)  # name of an adjoint -> key
+    stored: dict[str, str] = field(default_factory=dict)  # name of a result -> key
     append_at: int = -1  # the statement before which the copy's values are saved
+    common: list[Statement] = field(default_factory=list)  # of all copies, before it
 
     @property
     def low(self) -> int:
@@ -91,8 +94,7 @@ class Rolled:
     entries: list[BlockText | Loop]
     saved: list[Node] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)  # names of the lists in `saved`
-    gradients: bool = False
-    stored: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)  # results that loops put into a dict
     inside: set[Node] = field(default_factory=set)
     spelling: dict[str, str] = field(default_factory=dict)
 
@@ -218,9 +220,28 @@ class _Roller:
                 rules = tuple(
                     relative(r, unit) for r in self.comments.rules(block.equation)
                 )
-            code = tuple(relative(s.text, unit) for s in block.statements)
-            parts.append((e.body, e.text, rules, code))
+            code = tuple(
+                relative(s.text, unit)
+                for s in block.statements
+                if not self._is_common(s)
+            )
+            if code:
+                parts.append((e.body, e.text, rules, code))
         return tuple(parts)
+
+    def _is_common(self, s: Statement) -> bool:
+        """Does a copy make here what all of them read?"""
+        return s.node in self.names.common
+
+    def _into(self, loop: Loop, unit: Unit) -> None:
+        """A copy joins a loop; what all copies read goes before the loop."""
+        blocks = []
+        for block in unit.blocks:
+            own = [s for s in block.statements if not self._is_common(s)]
+            loop.common += [s for s in block.statements if self._is_common(s)]
+            if own:
+                blocks.append(BlockText(block.equation, own))
+        loop.units.append(Unit(unit.group, unit.copy, blocks, unit.local))
 
     def _runs(self, name: str) -> list[tuple[int, tuple[int, ...], int, int]]:
         """(group, copies of outer repeats, lowest copy, highest copy) of alike copies."""
@@ -290,7 +311,7 @@ class _Roller:
                     if key not in loops:
                         loops[key] = Loop([])
                         entries.append(loops[key])
-                    loops[key].units.append(unit)
+                    self._into(loops[key], unit)
                     break
             else:
                 entries.extend(unit.blocks)
@@ -344,13 +365,13 @@ class _Roller:
             for unit in loop.units:
                 for base, distance in saves:
                     covered.add(_shifted(base, unit.copy, distance))
-            backward.stored |= self._store(loop)
+            backward.stored |= self._store("backward", loop)
+            forward.stored |= self._store("forward", twin)
         forward.saved = backward.saved = [
             n
             for n, value in zip(self.plan.saved, self.saved, strict=True)
             if value not in covered or value in outside
         ]
-        backward.gradients = bool(backward.stored)
         for name, rolled in (("forward", forward), ("backward", backward)):
             if not self._settle(name, rolled):
                 return None
@@ -360,9 +381,8 @@ class _Roller:
         """What the blocks outside of loops, and the result, read."""
         out: set[str] = set()
         for e in rolled.entries:
-            if isinstance(e, BlockText):
-                for s in e.statements:
-                    out.update(TOKEN.findall(s.text))
+            for s in _outside(e):
+                out.update(TOKEN.findall(s.text))
         for _, n in self.plan.functions["backward"].results:
             out.add(self.names.of[n])
         symbols = self.plan.program.symbols
@@ -395,10 +415,10 @@ class _Roller:
 
         return sorted(found, key=order)
 
-    def _store(self, loop: Loop) -> set[str]:
-        """Adjoints of the copies' parameters go into `gradients` by path."""
+    def _store(self, function: str, loop: Loop) -> set[str]:
+        """Adjoints of the copies' parameters, and new states, go into a dict by path."""
         results = {
-            self.names.of[n]: key for key, n in self.plan.functions["backward"].results
+            self.names.of[n]: key for key, n in self.plan.functions[function].results
         }
         keys: set[str] = set()
         first = loop.units[0]
@@ -433,8 +453,10 @@ class _Roller:
                 wishes.setdefault(entering, base)
             for value, variable in self._leaving(loop).items():
                 wishes.setdefault(value, variable)
-        for _ in range(len(wishes) + 2):
-            spelling = {**self.flat, **wishes}
+        apart: dict[str, str] = {}  # a value of no copy -> a name that no loop has
+        given = {self.names.of[n] for n in self.plan.functions[name].leaves}
+        for _ in range(len(wishes) + len(self.values)):
+            spelling = {**self.flat, **wishes, **apart}
             rolled.spelling = spelling
             self._bridges(rolled, spelling)
             failed = self._check(name, rolled, spelling)
@@ -443,10 +465,19 @@ class _Roller:
                 return True
             dropped = [v for v, variable in wishes.items() if variable == failed]
             if not dropped:
-                return False
+                if failed not in self.values or failed in {*apart, *given}:
+                    return False
+                apart[failed] = self._apart(failed, {*spelling, *spelling.values()})
             for v in dropped:
                 del wishes[v]
         return False
+
+    def _apart(self, value: str, taken: set[str]) -> str:
+        """Another name for a value of no copy that a loop's variable would overwrite."""
+        k = 2
+        while f"{value}_{k}" in taken | self.values | set(self.names.bases):
+            k += 1
+        return f"{value}_{k}"
 
     def _place(self, loop: Loop) -> bool:
         """Where a copy's values are appended: the last place that has them all."""
@@ -511,9 +542,9 @@ class _Roller:
         """`h = h0` before a loop, and `h3 = h` after it where a later block reads it."""
         later: set[str] = set()
         for entry in reversed(rolled.entries):
+            for s in _outside(entry):
+                later.update(TOKEN.findall(s.text))
             if isinstance(entry, BlockText):
-                for s in entry.statements:
-                    later.update(TOKEN.findall(s.text))
                 continue
             entry.head, entry.tail = [], []
             for base, distance in self._carried(entry):
@@ -562,23 +593,23 @@ class _Roller:
             return None
 
         for entry in rolled.entries:
+            for s in _outside(entry):
+                failed = read(_right(s), spell)
+                if failed is not None:
+                    return failed
+                env[spell(s.target)] = s.target
             if isinstance(entry, BlockText):
-                for s in entry.statements:
-                    failed = read(_right(s), spell)
-                    if failed is not None:
-                        return failed
-                    env[spell(s.target)] = s.target
                 continue
             failed = self._check_loop(name, entry, env, spell, read)
             if failed is not None:
                 return failed
         if name == "forward":
             results = [self.names.of[n] for n in rolled.saved]
-            results += [self.names.of[n] for _, n in function.results]
         else:
-            results = [
-                self.names.of[n] for k, n in function.results if k not in rolled.stored
-            ]
+            results = []
+        results += [
+            self.names.of[n] for k, n in function.results if k not in rolled.stored
+        ]
         for value in results:
             if env.get(spell(value), "" if "⟦" in value else value) != value:
                 return spell(value)
@@ -670,12 +701,11 @@ class _Roller:
             return []
         out: dict[str, None] = {}
         for e in rolled.entries:
-            if isinstance(e, BlockText):
-                for s in e.statements:
-                    for token in TOKEN.findall(s.text):
-                        if token in self.params and "⟦" in token:
-                            out.setdefault(token)
-            else:
+            for s in _outside(e):
+                for token in TOKEN.findall(s.text):
+                    if token in self.params and "⟦" in token:
+                        out.setdefault(token)
+            if isinstance(e, Loop):
                 own = {v for u in e.units for v in self._unit_params(u)}
                 for u in e.units:
                     for base, at in _marked(u):
@@ -714,18 +744,23 @@ def loop_lines(
     unit = loop.units[0]
     backward = name == "backward"
 
+    def named(token: str) -> str:
+        base, at = base_of(token), copy_of(token)
+        distance = unit.distance(base, at) if at else None
+        if distance is None:
+            return spelling.get(token, base)
+        return loop.variable(base, distance)
+
     def spell(text: str) -> str:
-        def one(found: re.Match[str]) -> str:
-            distance = unit.distance(found[1], tuple(map(int, found[2].split(","))))
-            if distance is None:
-                return spelling.get(found[0], found[1])
-            return loop.variable(found[1], distance)
+        return TOKEN.sub(lambda found: named(found[0]), text)
 
-        return MARKED.sub(one, text)
-
-    lines = [f"    {text}" for text in loop.head]
+    table = RESULTS.get(name, "")
+    lines: list[str] = []
+    start = [f"    {text}" for text in loop.head]
     if loop.list_name and not backward:
-        lines.append(f"    {loop.list_name} = []")
+        start.append(f"    {loop.list_name} = []")
+    if not loop.common:
+        lines, start = start, []
     low, high = loop.low, loop.high
     span = f"range({high + 1})" if low == 0 else f"range({low}, {high + 1})"
     if backward:
@@ -738,6 +773,8 @@ def loop_lines(
             lines += comments.chain_rule(e.index, 4, spell)
     else:
         lines.append(f"    # {equations[unit.blocks[0].equation].repeat}")
+    lines += [_with_shape(f"    {spell(s.text)}", s, width) for s in loop.common]
+    lines += start
     lines.append(f"    for i in {span}:")
     pad = " " * 8
     if backward and loop.saves:
@@ -772,16 +809,11 @@ def loop_lines(
             base = base_of(s.target)
             key = loop.stored.get(base)
             if key is not None and _alone(unit, s) and text.startswith(f"{base} = "):
-                text = f'gradients[f"{key}"]' + text[len(base) :]
-            line = pad + text
+                text = f'{table}[f"{key}"]' + text[len(base) :]
             shapes = {t.comment for t in _same_statement(loop, k) if t.comment}
-            comment = s.comment if len(shapes) <= 1 else ""
-            if comment and len(line) + 4 + len(comment) <= width:
-                line += f"  # {comment}"
-            lines.append(line)
+            line = pad + text
+            lines.append(_with_shape(line, s, width) if len(shapes) <= 1 else line)
             k += 1
-        if not single:
-            pass
     if k == loop.append_at and not backward and loop.saves:
         lines.append(f"{pad}{loop.list_name}.append({saved})")
     for base, key in loop.stored.items():
@@ -790,8 +822,14 @@ def loop_lines(
             for b in unit.blocks
             for s in b.statements
         ):
-            lines.append(f'{pad}gradients[f"{key}"] = {base}')
+            lines.append(f'{pad}{table}[f"{key}"] = {base}')
     return lines + [f"    {text}" for text in loop.tail]
+
+
+def _with_shape(line: str, s: Statement, width: int) -> str:
+    """The line with its shape behind it, where there is room."""
+    fits = s.comment and len(line) + 4 + len(s.comment) <= width
+    return f"{line}  # {s.comment}" if fits else line
 
 
 def _unpacked(
@@ -835,6 +873,11 @@ def _owner(path: str) -> str:
     return path.rpartition(".")[0]
 
 
+def _outside(entry: BlockText | Loop) -> list[Statement]:
+    """The statements that run once: a block's own, and those before a loop."""
+    return entry.statements if isinstance(entry, BlockText) else entry.common
+
+
 def _same_statement(loop: Loop, k: int) -> Iterable[Statement]:
     for u in loop.units:
         statements = [s for b in u.blocks for s in b.statements]
@@ -856,20 +899,17 @@ def _alone(unit: Unit, s: Statement) -> bool:
 def _pattern(path: str, index: int) -> str:
     """`h[{i}].dense.W` for the path of copy `index`; a later repeat counts on.
 
-    The last number in brackets is the innermost repeat's.
+    The last number in brackets is the innermost repeat's; without brackets, the number at
+    the end is that of the draw of a `random`: `gibbs.h.{i + 1}`.
     """
-    found = list(re.finditer(r"\[(\d+)\]", path))
-    drawn = re.search(r"\.(\d+)$", path)  # the n-th draw of a random
-    if drawn:
-        offset = int(drawn[1]) - index
-        inside = "i" if offset == 0 else f"i {'+' if offset > 0 else '-'} {abs(offset)}"
-        return path[: drawn.start(1)] + "{" + inside + "}"
-    if not found:
+    found = re.findall(r"\[\d+\]", path)
+    last = path.rindex(found[-1]) + 1 if found else 0
+    number = re.compile(r"\d+").match(path, last) if found else re.search(r"\d+$", path)
+    if number is None or not (found or path[: number.start()].endswith(".")):
         return path
-    last = found[-1]
-    offset = int(last[1]) - index
+    offset = int(number[0]) - index
     inside = "i" if offset == 0 else f"i {'+' if offset > 0 else '-'} {abs(offset)}"
-    return path[: last.start()] + "[{" + inside + "}]" + path[last.end() :]
+    return f"{path[: number.start()]}{{{inside}}}{path[number.end() :]}"
 
 
 def _shifted(base: str, copy: tuple[int, ...], distance: int) -> str:

@@ -60,6 +60,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         collected: Iterable[Node] = (),
     ) -> Function:
         backward = name == "backward"
+        planned = options.level > 1 and name in ("forward", "backward")
         made = _Scheduler(
             views,
             name,
@@ -67,11 +68,13 @@ def schedule(joint: Joint, options: Settings) -> Plan:
             at_hand,
             bound,
             leaves,
-            options.level,
+            0 if planned else options.level,
             adjoints,
             collected,
         ).run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
+        if planned:  # an operation a line: a line of its own kind
+            return made
         shared.update(made.lines)
         for first, whole in chains.items():
             if first in made.lines and whole in made.lines:
@@ -99,6 +102,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
             alike is not None
             and evaluation is training
             and not program.states
+            and options.level < 2
             and all(n in alike.lines for n in figures.values())
         ):  # it computes what forward does, and saves nothing
             functions["evaluate"] = replace(
@@ -378,7 +382,10 @@ class _Scheduler:
         place: dict[Node, int] = {}
         last = max(len(rank) - 1, 0)
         for n in reversed(self.nodes):
-            first = min((place[u] for u in uses.get(n, ())), default=last)
+            first = last
+            for u in uses.get(n, ()):
+                if place[u] < first:
+                    first = place[u]
             if n in bound:
                 first = min(first, rank.get(bound[n].equation, last))
             elif n in self.adjoints or is_loop(
@@ -389,8 +396,11 @@ class _Scheduler:
                 first = rank.get(n.origin.equation, last)
             place[n] = first
         for n in self.nodes:
+            at = place[n]
             for b in reads[n]:
-                place[n] = max(place[n], place[b])
+                if place[b] > at:
+                    at = place[b]
+            place[n] = at
         return place
 
     def _fill(
@@ -406,6 +416,7 @@ class _Scheduler:
             if n in f.lines:
                 members[place[n]].append(n)
         done: set[Node] = set()
+        lines = f.lines
 
         declared = {n: i for i, n in enumerate(self.leaves)}
         layers: dict[str, int] = {}  # parameters of one layer stay together
@@ -421,18 +432,26 @@ class _Scheduler:
                 return (0, layer, declared.get(bound.primal, len(declared)))
             return (1, n.serial, 0)
 
-        backward = f.name == "backward"
+        states = {n for path, n in f.results if path} if f.name == "forward" else set()
+
+        def last(n: Node) -> bool:
+            """The state after a step: what the equation itself says goes first."""
+            return n in states and n not in f.bound
+
+        order = rank if f.name == "backward" else last
         for i, block in enumerate(blocks):
-            for start in sorted(members[i], key=rank) if backward else members[i]:
+            for start in sorted(members[i], key=order):
                 stack = [(start, False)]
                 while stack:
                     n, finished = stack.pop()
                     if finished:
-                        if n in f.lines:
-                            block.append(n)
+                        block.append(n)
                         continue
                     if n in done:
                         continue
                     done.add(n)
-                    stack.append((n, True))
-                    stack.extend((b, False) for b in reversed(reads[n]))
+                    if n in lines:
+                        stack.append((n, True))
+                    for read in reversed(reads[n]):
+                        if read not in done:
+                            stack.append((read, False))

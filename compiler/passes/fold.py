@@ -10,7 +10,10 @@ folds always: NumPy would make a float64 scalar of it, which promotes float32 ar
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 from ..ir.node import Node
 from .patterns import Rewriter, Rule, number, rule
@@ -59,11 +62,11 @@ def _arithmetic(n: Node, values: list[int | float]) -> int | float | None:
     b = values[-1]
     match n.op.name:
         case "add":
-            return a + b
+            return _decimal(a, b, operator.add)
         case "sub":
-            return a - b
+            return _decimal(a, b, operator.sub)
         case "mul":
-            return a * b
+            return _decimal(a, b, operator.mul)
         case "neg":
             return -a
         case "div":
@@ -79,6 +82,20 @@ def _arithmetic(n: Node, values: list[int | float]) -> int | float | None:
                 return None
             return power if isinstance(power, int | float) else None
     return None
+
+
+def _decimal(
+    a: int | float, b: int | float, combine: Callable[[Any, Any], Any]
+) -> int | float:
+    """The sum, difference or product of what is written: `1 - 0.9` is 0.1, not 0.0999…"""
+    if isinstance(a, int) and isinstance(b, int):
+        return int(combine(a, b))
+    if not math.isfinite(a) or not math.isfinite(b):
+        return float(combine(a, b))
+    try:
+        return float(combine(Fraction(repr(a)), Fraction(repr(b))))
+    except OverflowError:
+        return math.inf
 
 
 @rule(*FUNCTIONS, safety="~")
@@ -97,9 +114,13 @@ def fold_function(rw: Rewriter, n: Node) -> Node | None:
 def _numbers(n: Node) -> list[int | float] | None:
     if n.shape != () or n.kind != "real" or not n.args:
         return None
-    values = [number(a) for a in n.args]
-    found = [v for v in values if v is not None]
-    return found if len(found) == len(values) else None
+    values = []
+    for a in n.args:
+        value = number(a)
+        if value is None:
+            return None
+        values.append(value)
+    return values
 
 
 RULES: tuple[Rule, ...] = (fold_arithmetic, fold_function)

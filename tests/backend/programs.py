@@ -69,6 +69,26 @@ repeat 3 {
 }
 loss = mean((h - y)^2)
 """,
+    "attention_repeat": """const width = 6
+input text: int[N, T]
+param word: [5, width] = normal(0, 1)
+h = word[text]
+repeat 3 {
+  h = h + attention(layernorm(h), 2, causal = true)
+  h = h + (h |> layernorm |> dense(8, gelu) |> dense(width))
+}
+loss = cross_entropy(layernorm(h) @ word', text)
+output next = softmax((h @ word')[:, -1])
+""",
+    "common_to_two_repeats": """input x: [N, 4]
+input y: [N, 4]
+h = dense(x, 4)
+repeat 2 { h = tanh(dense(h, 4)) * exp(-x^2) }
+repeat 3 { h = h + sin(h) * exp(-x^2) }
+e = exp(h)
+loss = mean((e - y)^2)
+output e
+""",
     "nested_repeat": """input x: [N, 3]
 input y: [N, 3]
 h = dense(x, 3, tanh)

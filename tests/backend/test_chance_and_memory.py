@@ -60,6 +60,17 @@ h = x
 repeat 3 { h = h |> dense(4, tanh) |> batchnorm() |> dropout(0.2) }
 loss = mean(h^2)
 """,
+    "residual_blocks": """input x: [N, 4]
+h = dropout(dense(x, 4), 0.1)
+random e: [N, 4] = normal(0, 1)
+repeat 3 {
+  random noise: [N, 4] = normal(0, 0.1)
+  h = h + (h |> dense(4) |> batchnorm |> relu |> dropout(0.2)) * exp(-x^2) + noise
+}
+z = exp(h + e)
+loss = mean(z / (1 + z)) + mean(h^2)
+output h
+""",
     "running": """input x: [N]
 param w = 2
 state mean_x = 0
@@ -94,6 +105,15 @@ def test_agrees_with_the_reference_and_the_complex_step(name: str, level: int) -
     module = Emitted(joint_of(PROGRAMS[name]), level)
     module.agrees()
     module.stays_single()
+
+
+def test_copies_with_chance_and_memory_are_loops() -> None:
+    text = Emitted(joint_of(PROGRAMS["residual_blocks"])).text
+    for function in text.split("def ")[3:]:
+        assert "range(3)" in function, function
+        # what no copy has a part in is done once, before the loop
+        assert function.count("np.exp(-(x**2))") <= 1
+    assert 'new_state[f"h[{i}].batchnorm.seen_mean"] = ' in text
 
 
 @levels

@@ -73,9 +73,19 @@ def test_backward_costs_at_most_four_forwards() -> None:
 
 
 def test_alike_copies_are_loops() -> None:
-    for name in ("residual", "plain_repeat", "two_repeats"):
+    for name in ("residual", "plain_repeat", "two_repeats", "attention_repeat"):
         text = Emitted(joint_of(PROGRAMS[name])).text
         assert "for i in range(" in text and "for i in reversed(range(" in text, name
+
+
+def test_what_copies_have_in_common_stands_before_their_loop() -> None:
+    text = Emitted(joint_of(PROGRAMS["attention_repeat"])).text
+    for function in text.split("def ")[3:]:
+        _, _, body = function.partition("    for i in ")
+        assert body and "np.arange(T)[None] <= np.arange(T)[:, None]" not in body
+    text = Emitted(joint_of(PROGRAMS["common_to_two_repeats"])).text
+    forward = text.split("def forward")[1].split("def backward")[0]
+    assert forward.count("x**2") == 1 and forward.count("for i in range(") == 2
 
 
 def test_what_is_missing_has_no_function() -> None:
