@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 # Reasons for which a test may be skipped although every extra is installed: the material
 # is not part of the project, or far too large for it. `--strict-skips` fails on any other.
 ALLOWED_SKIPS = re.compile(r"needs (\.\./shared|torch|jax)\b|torch is not installed")
+
+# Tests compile: what an earlier run has kept would hide a mistake.
+os.environ["GRADC_CACHE"] = "off"
 
 Golden = Callable[[Path, str], None]
 

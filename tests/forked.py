@@ -69,6 +69,7 @@ class Server:
         environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": "/nonexistent",
+            "GRADC_CACHE": "off",
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUTF8": "1",
         }

@@ -116,11 +116,11 @@ def in_time(source: Source, options: Options) -> Iterator[None]:
 
 
 def compile_text(source: Source, options: Options, terminal: Terminal) -> Compiled:
-    """Compile; warnings go to stderr."""
-    from gradc.compiler import compile_source
+    """Compile, unless the cache has it; warnings go to stderr."""
+    from .cache import compiled_once
 
     with in_time(source, options):
-        compiled = compile_source(source, options)
+        compiled = compiled_once(source, options)
     show_warnings(compiled, terminal)
     return compiled
 
