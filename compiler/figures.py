@@ -40,7 +40,7 @@ def figures(joint: Joint, plan: Plan) -> dict[str, Any]:
 
 def _ops(nodes: Iterable[Node]) -> int:
     """How many of the nodes compute something: leaves and views do not."""
-    return sum(1 for node in nodes if node.args and not node.op.view)
+    return len([node for node in nodes if node.args and not node.op.view])
 
 
 def _roots(joint: Joint) -> list[Node]:

@@ -212,25 +212,25 @@ class Commentary:
         """
         index = {n: k for k, n in enumerate(order)}
         named = self._printable(equation)
+        ends = [self._ends(n, v) for n in order]
         names = [
-            named(n) or (self._fallback(n) if self._ends(n, v) else None) for n in order
+            named(n) or (self._fallback(n) if end else None)
+            for n, end in zip(order, ends, strict=True)
         ]
         differentiable = self.before.adjoints
         key = tuple(
-            (
-                n.op.name,
-                n.shape,
-                names[k] is not None,
-                n in differentiable,
-                self._ends(n, v),
-                *(
-                    [index[a] for a in n.args].__repr__()
-                    if all(a in index for a in n.args)
-                    else ()
-                ),
-                _attributes(n),
-            )
-            for k, n in enumerate(order)
+            [
+                (
+                    n.op.name,
+                    n.shape,
+                    names[k] is not None,
+                    n in differentiable,
+                    ends[k],
+                    tuple([index.get(a) for a in n.args]),
+                    _attributes(n),
+                )
+                for k, n in enumerate(order)
+            ]
         )
         made = self._formulas.get(key)
         if made is None:
@@ -330,13 +330,18 @@ def _attributes(n: Node) -> tuple[object, ...]:
     """What of a node's attributes its text and its rule can depend on."""
     if n.op.family == "leaf" and n.op.name not in ("const", "size"):
         return ()
+    if not n.attrs:
+        return ()
     return tuple(
-        (k, str(v) if isinstance(v, float | bool) else v) for k, v in n.attrs.items()
+        [(k, str(v) if isinstance(v, float | bool) else v) for k, v in n.attrs.items()]
     )
 
 
 def _in_place(rule: str) -> str:
     """In a loop one variable holds both sides: `d_h = d_h + …` adds, `d_h = d_h` goes."""
+    left, _, right = rule.partition(" = ")
+    if not right.startswith(left):
+        return rule
     found = re.match(r"(\w+) = (\w+)( [+-])?( .*)?$", rule)
     if found and found[1] == found[2]:
         return f"{found[1]}{found[3]}={found[4]}" if found[3] else ""

@@ -134,9 +134,15 @@ class Module:
         functions = []
         for key, f in scheduled.items():
             self.flat = rolled[key].spelling
+            self._renames = any(  # of marked names we know
+                old != new for old, new in self.flat.items() if "⟦" not in old
+            )
             functions.append(
                 self.function(f, writers[key], rolled[key], comments, extra)
             )
+        for writer in writers.values():
+            # It knows its writer: else only the collector would free what they hold.
+            del writer.out
         return functions
 
     def _as_called(self, f: Function, blocks: list[BlockText]) -> list[BlockText]:
@@ -353,6 +359,8 @@ class Module:
         return self.flat.get(marked, marked)
 
     def _final_text(self, text: str) -> str:
+        if "⟦" not in text and not self._renames:
+            return text
         return TOKEN.sub(lambda m: self.flat.get(m[0], base_of(m[0])), text)
 
     def _unpack(self, table: Table, items: list[tuple[str, str]]) -> list[str]:

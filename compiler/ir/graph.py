@@ -46,6 +46,18 @@ class Graph:
     def __len__(self) -> int:
         return self._serial
 
+    def clear(self) -> None:
+        """Forget the nodes, which know their graph: the last reader of one frees it.
+
+        Else that takes the collector of cycles, and for a large graph half as long as all
+        that was done with it.
+        """
+        self._table.clear()
+        self._integers.clear()
+        self.hints.clear()
+        self.loops.clear()
+        self.roles.clear()
+
     # ------------------------------------------------------------------ making nodes
     @contextmanager
     def at(self, origin: Origin) -> Iterator[None]:
