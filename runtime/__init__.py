@@ -17,11 +17,15 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradc.compiler import Compiled, Options
+
     from .network import Network
     from .runs import RunFolder
     from .weights import Weights
@@ -50,42 +54,79 @@ def compile(program: str | Path, /, **constants: float | bool) -> Network:
 
 
 def load(run: str | Path, weights: str = "best") -> Network:
-    """Return the network of a run folder, with its trained weights as `theta`.
+    """Return the network of a run folder or checkpoint, with its trained weights as `theta`.
 
-    It is compiled anew from the program's text in the folder. `weights` are the "best" or the
-    "last". What was fitted to the training data (scales, classes) is in `net.transforms`:
-    `gradc predict` applies it to files; inputs given in Python are taken as they are.
+    It is compiled anew from the program's text in it. `weights` are the "best", the "last" or
+    the moving average "ema". What was fitted to the training data (scales, classes) is in
+    `net.transforms`: `gradc predict` applies it to files; inputs given in Python are taken as
+    they are.
     """
     return open_run(run, weights).network
 
 
 def open_run(run: str | Path, weights: str = "best") -> Trained:
-    """A run folder with all that evaluation and prediction need; `CheckpointError`s.
+    """A run folder, or a checkpoint file, with all that evaluation and prediction need.
 
-    The Python in a run folder is for reading: it is never executed.
+    The program is that in the checkpoint, compiled anew; `CheckpointError` where it is damaged
+    or of another format. The Python in a run folder is for reading: it is never executed.
+    `weights` are "best", "last", or the moving average "ema".
     """
-    from gradc.compiler import Options, Source, compile_source
     from gradc.compiler.backend.guard import check
 
+    from .errors import CheckpointError
     from .network import Network
     from .runs import RunFolder
+    from .weights import read_weights
 
-    folder = RunFolder.open(Path(run))
-    options = Options(
-        level=folder.info.get("level", 1),
-        overrides=folder.info.get("overrides", {}),
-        folder=folder.path,
-    )
-    compiled = compile_source(
-        Source.from_text(folder.info["net"], folder.text), options
-    )
+    path = Path(run)
+    if path.is_file():
+        found = read_weights(path)
+        folder = RunFolder.of(found)
+    else:
+        folder = RunFolder.open(path)
+        found = folder.weights("last" if weights == "ema" else weights)
+    if weights == "ema" and not found.averages:
+        raise CheckpointError(f"{found.path} has no moving average of its weights")
+    compiled = compile_again(found.program or folder.program, folder.path)
     network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
-    found = folder.weights(weights)
-    network.theta = found.theta(network)
+    network.theta = found.theta(network, average=weights != "last")
     network.state = found.remembered(network)
     network.seed = folder.settings.seed
     network.transforms = found.transforms
     return Trained(folder, network, found)
+
+
+def compile_again(
+    program: Mapping[str, Any],
+    folder: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    options: Options | None = None,
+) -> Compiled:
+    """Compile a program as a checkpoint keeps it, with `overrides` beside its own.
+
+    Its libraries are written to a folder of their own for the time; `folder` is where those
+    of a run of format 1 lie.
+    """
+    from gradc.compiler import Options, Source, compile_source
+
+    from .errors import CheckpointError
+
+    kept: Mapping[str, str] = program["libraries"]
+    with tempfile.TemporaryDirectory(prefix="gradc-") as made:
+        for name, text in kept.items():
+            path = Path(made, name)
+            if not path.resolve().is_relative_to(Path(made).resolve()):
+                raise CheckpointError(f"a checkpoint's library is called {name!r}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        chosen = replace(
+            options or Options(),
+            level=program.get("level", 1),
+            overrides={**program["overrides"], **(overrides or {})},
+            folder=Path(made) if kept or folder is None else folder,
+        )
+        source = Source.from_text(program["name"], program["text"])
+        return compile_source(source, chosen)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,9 @@ class Reporter(Protocol):
     def started(self, trainer: Trainer) -> None:
         """Data are read, the net is initialised, the first step is next."""
 
+    def logged(self, event: Mapping[str, Any]) -> None:
+        """A line of log.jsonl."""
+
     def progress(self, step: int, steps: int) -> None:
         """A step was made; called only if the reporter's `every_step` is true."""
 
@@ -102,6 +105,9 @@ class Silence:
     every_step = False
 
     def started(self, trainer: Trainer) -> None:
+        """See `Reporter`."""
+
+    def logged(self, event: Mapping[str, Any]) -> None:
         """See `Reporter`."""
 
     def progress(self, step: int, steps: int) -> None:

@@ -101,7 +101,9 @@ class Saver:
             )
             return None
         self.last = path
-        self.log({"event": "checkpoint", "step": step, "file": path})
+        event = {"event": "checkpoint", "step": step, "file": path}
+        self.reporter.logged(event)
+        self.log(event)
         self.reporter.saved(path, step)
         return path
 
@@ -158,7 +160,6 @@ def snapshot(trainer: Trainer) -> Snapshot:
     slots = {}
     if isinstance(optimizer, Optimizer):  # the history of L-BFGS is not kept
         slots = optimizer.slots
-        progress.updates = optimizer.steps
     best = trainer.best.epoch if trainer.best else None
     state = _facts(trainer, trainer.step) | {
         "progress": progress.to_json(),

@@ -169,9 +169,9 @@ class Trainer:
                 last = self.step >= self.steps
                 if (position == 0 and number % every == 0) or last:
                     self._end_epoch(number + (position > 0))
-                if position == 0 or last:
-                    self._save_if_due()
                 ending = self._ended()
+                if position == 0 and ending is None:
+                    self._save_if_due()
         return self._finish(ending)
 
     def _ended(self) -> Ending | None:
@@ -224,6 +224,7 @@ class Trainer:
                 if value_bound is not None:
                     clip_value(nabla, value_bound)
                 update(nabla, self.rate())
+                progress.updates += 1
                 if average is not None:
                     average.update()
                 self._norm = norm
@@ -523,5 +524,6 @@ class Trainer:
         self._saver.save(snapshot(self), best, now, required)
 
     def _log(self, event: dict[str, Any]) -> None:
+        self.reporter.logged(event)
         if self._saver is not None:
             self._saver.log(event)

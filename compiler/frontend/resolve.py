@@ -120,14 +120,15 @@ def resolve(
 
 
 def _digest(modules: Iterable[Module], overrides: Mapping[str, str]) -> str:
-    """A digest of all texts and overrides: what the program means depends on."""
+    """A digest of all texts and constants: what the program means depends on. How it is
+    trained is another matter."""
     digest = hashlib.sha256()
     for module in modules:
         assert module.source is not None
         text = module.source.text.encode("utf-8", "surrogatepass")
         digest.update(f"{module.name}\0{len(text)}\0".encode())
         digest.update(text)
-    for name in sorted(overrides):
+    for name in sorted(n for n in overrides if not n.startswith("train.")):
         digest.update(f"\0{name}={overrides[name]}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

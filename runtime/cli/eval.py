@@ -37,7 +37,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 def parser() -> Parser:
     """The flags of `gradc eval`."""
     made = Parser("eval", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1])
-    made.add_argument("run", metavar="RUN", help="a run folder")
+    made.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
     made.add_argument(
         "--data",
         metavar="[NAME=]PATH",
@@ -57,7 +57,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--weights",
-        choices=("best", "last"),
+        choices=("best", "last", "ema"),
         default="best",
         help="which of the run's weights",
     )

@@ -70,3 +70,11 @@ class UsageError(Failure):
         kinds = tuple(("", note) for note in notes)
         helps = (("help", help),) if help else ()
         super().__init__(Exit.USAGE, message, id=id, notes=kinds + helps)
+
+
+class Stopped(BaseException):
+    """A signal ends the command at once (exit 130 or 143)."""
+
+    def __init__(self, code: Exit) -> None:
+        super().__init__(code)
+        self.code = code

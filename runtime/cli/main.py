@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RuntimeFault
-from .exits import MEANINGS, Exit, Failure, UsageError
+from .exits import MEANINGS, Exit, Failure, Stopped, UsageError
 from .terminal import Terminal, write_error
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ VERBS = {
     "eval": "the loss and metrics of a trained run",
     "predict": "the outputs of a trained run for new data",
     "check": "compare the emitted gradients with differences",
+    "explain": "the derivation of a gradient, a line, or an error",
     "fmt": "format .net files",
     "new": "write a .net to start from",
 }
@@ -73,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         write_error("interrupted")
         return Exit.INTERRUPTED
+    except Stopped as stopped:
+        write_error("interrupted" if stopped.code == Exit.INTERRUPTED else "terminated")
+        return stopped.code
     except Exception as error:
         return int(_explain(error, words, terminal))
 

@@ -45,7 +45,9 @@ def parser() -> Parser:
         "predict", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1]
     )
     made.add_argument(
-        "run", metavar="RUN", help="a run folder, or a .net without parameters"
+        "run",
+        metavar="RUN",
+        help="a run folder, a checkpoint, or a .net without parameters",
     )
     made.add_argument(
         "--data",
@@ -71,7 +73,7 @@ def parser() -> Parser:
     made.add_argument("--output", type=names, metavar="a,b", help="these outputs alone")
     made.add_argument(
         "--weights",
-        choices=("best", "last"),
+        choices=("best", "last", "ema"),
         default="best",
         help="which of the run's weights",
     )

@@ -14,7 +14,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from .terminal import Terminal
+from .terminal import Terminal, figure
 
 PATIENCE = 1.0  # seconds before a bar is worth it
 FRAME = 0.1  # seconds between two of its pictures
@@ -27,6 +27,7 @@ class Progress:
         self.terminal = terminal
         self._bar: Any = None
         self._task: Any = None
+        self._first: tuple[float, int] | None = None
         self._next = perf_counter() + PATIENCE if terminal.live else float("inf")
 
     def __enter__(self) -> Progress:
@@ -40,16 +41,25 @@ class Progress:
     ) -> None:
         self.close()
 
-    def step(self, done: int, total: int, title: str) -> None:
-        """So far in what `title` names."""
+    def step(
+        self, done: int, total: int, title: str, loss: float | None = None
+    ) -> None:
+        """So far in what `title` names, `done` of `total`, and the loss of late."""
         now = perf_counter()
+        if self._first is None:
+            self._first = (now, done)
         if now < self._next:
             return
         self._next = now + FRAME
         if self._bar is None and not self._open():
             return
         self._bar.update(
-            self._task, completed=done, total=total, description=title, refresh=True
+            self._task,
+            completed=done,
+            total=total,
+            description=title,
+            facts=facts(loss, self._first, now, done, total),
+            refresh=True,
         )
 
     def line(self, text: str) -> None:
@@ -74,8 +84,35 @@ class Progress:
             self._next = float("inf")
             return False
         console = Console(stderr=True, no_color=not self.terminal.color)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Bar(*columns, console=console, transient=True, auto_refresh=False)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
+        self._bar = Bar(
+            *columns, console=console, transient=True, auto_refresh=False, expand=True
+        )
         self._bar.start()
-        self._task = self._bar.add_task("")
+        self._task = self._bar.add_task("", facts="")
         return True
+
+
+def facts(
+    loss: float | None, first: tuple[float, int], now: float, done: int, total: int
+) -> str:
+    """`loss 0.142  1,250 steps/s  0:42 left`; the rate is that since the first step seen."""
+    told = [] if loss is None else [f"loss {figure(loss)}"]
+    begun, before = first
+    if done > before and now > begun:
+        rate = (done - before) / (now - begun)
+        speed = f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2g} steps/s"
+        told += [speed, f"{clock((total - done) / rate)} left"]
+    return "  ".join(told)
+
+
+def clock(seconds: float) -> str:
+    """`0:42`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,38 +1,39 @@
-"""A training as its user sees it: what was read, a line an epoch, where the result lies; and
-what Ctrl-C does.
+"""A training as its user sees it: what was read, a line an epoch, where the result lies.
 
     session = Session(terminal, data, threads="1")
-    trainer = Trainer(network, data, settings, reporter=session)
-    with session, interruptible(trainer, terminal) as signals:
-        result = trainer.train()
+    with session:
+        Trainer(network, data, settings, reporter=session).train()
     # data   x ← p0…p63, digit ← label
     # epoch  1/30  loss 0.142   valid loss 0.168   accuracy 0.953   0.02 s
+
+With `log_format="json"` the events of log.jsonl stand in for the lines, one object each.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FrameType, TracebackType
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from ..data import Dataset
 from ..trainer import Epoch, Result, Silence, Trainer
-from .exits import Exit
 from .progress import Progress
 from .terminal import Terminal, figure, write_error
 
 
 class Session(Silence):
-    """The reporter of `gradc train`."""
+    """The reporter of `gradc train`. `begun` says whose weights a run begins with."""
 
-    def __init__(self, terminal: Terminal, data: Dataset, threads: str) -> None:
+    def __init__(
+        self, terminal: Terminal, data: Dataset, threads: str, log_format: str = "text"
+    ) -> None:
         self.terminal = terminal
         self.data = data
         self.threads = threads
-        self.every_step = terminal.live
+        self.as_json = log_format == "json"
+        self.every_step = terminal.live and not self.as_json
+        self.begun = ""
         self._progress = Progress(terminal)
         self._trainer: Trainer | None = None
         self.names: list[str] = []
@@ -48,6 +49,11 @@ class Session(Silence):
     ) -> None:
         self._progress.close()
 
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if not self.as_json:
+            self._progress.line(text)
+
     def started(self, trainer: Trainer) -> None:
         """What was bound to what, and how the run is set up."""
         self._trainer = trainer
@@ -59,43 +65,69 @@ class Session(Silence):
             f"{name} ← {taken}" for name, taken in self.data.bindings.items()
         )
         if bound:
-            self.terminal.say(f"data   {bound}")
+            self.say(f"data   {bound}")
         for line in self.data.summary:
-            self.terminal.say(f"       {line}")
+            self.say(f"       {line}")
         settings = trainer.settings
         where = f"{trainer.run.path}   " if trainer.run else ""
         blas = "1 BLAS thread" if self.threads == "1" else "BLAS threads as it likes"
-        self.terminal.say(
-            f"run    {where}{settings.dtype}, seed {settings.seed}, {blas}"
-        )
+        self.say(f"run    {where}{settings.dtype}, seed {settings.seed}, {blas}")
+        if self.begun:
+            self.say(f"init   {self.begun}")
+        if trainer.resumed:
+            self.say(f"resume from step {trainer.step:,} of {trainer.steps:,}")
+
+    def logged(self, event: Mapping[str, Any]) -> None:
+        """A line of log.jsonl."""
+        if self.as_json:
+            write_error(json.dumps({"v": 1, **event}))
 
     def progress(self, step: int, steps: int) -> None:
         """A step was made."""
         trainer = self._trainer
         if trainer is not None:
             epoch = (step - 1) // trainer.steps_per_epoch + 1
-            self._progress.step(step, steps, f"epoch {epoch}/{trainer.epochs}")
+            at = trainer.progress
+            loss = at.total / at.weight if at.weight else None
+            self._progress.step(step, steps, f"epoch {epoch}/{trainer.epochs}", loss)
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch has ended: one line, always."""
-        self._progress.line(epoch_line(epoch, self.names))
+        self.say(epoch_line(epoch, self.names))
+
+    def saved(self, path: str, step: int) -> None:
+        """A checkpoint was written."""
+        if self.terminal.verbose:
+            self.say(f"saved  {path}")
 
     def warning(self, text: str) -> None:
         """Something that training survives."""
+        self._progress.close()
         self.terminal.warn(text)
 
     def finished(self, result: Result) -> None:
         """The best epoch and its checkpoint."""
         self._progress.close()
+        trainer = self._trainer
+        if result.skipped:
+            self.say(f"skip   {result.skipped:,} updates that were not finite")
+        if result.ending == "patience" and trainer is not None:
+            self.say(
+                f"end    nothing better in {trainer.settings.patience} evaluations; "
+                "the weights are those of the best"
+            )
         if result.stopped:
-            self.terminal.say(f"saved  {result.checkpoint}")
+            again = ""
+            if trainer is not None and trainer.run is not None:
+                again = f"   resume: gradc train --resume {trainer.run.path}"
+            self.say(f"saved  {result.checkpoint}{again}")
         best = result.best
         if best is None:
             return
         told = figures_of(best, self.names).items()
         figures = "  ".join(f"{name} {figure(value, 4)}" for name, value in told)
         where = f"   {result.best_checkpoint}" if result.best_checkpoint else ""
-        self.terminal.say(f"best   epoch {best.number}  {figures}{where}")
+        self.say(f"best   epoch {best.number}  {figures}{where}")
 
 
 def epoch_line(epoch: Epoch, names: Sequence[str] = ()) -> str:
@@ -123,42 +155,3 @@ def figures_of(
     return found | {
         name: epoch.figures[name] for name in names if name in epoch.figures
     }
-
-
-# -------------------------------------------------------------------------- interrupts
-
-
-@dataclass
-class Signals:
-    """Which signal has stopped a training."""
-
-    exit: Exit = Exit.INTERRUPTED
-    seen: int = 0
-
-
-@contextmanager
-def interruptible(trainer: Trainer, terminal: Terminal) -> Iterator[Signals]:
-    """SIGINT and SIGTERM end a training after its step; a second one at once."""
-    signals = Signals()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if signals.seen:
-            raise KeyboardInterrupt
-        signals.seen = number
-        terminated = number == signal.SIGTERM
-        signals.exit = Exit.TERMINATED if terminated else Exit.INTERRUPTED
-        trainer.stop = True
-        again = "" if terminated else " (Ctrl-C again to abort)"
-        write_error(f"stopping after this step{again}")
-
-    before: dict[int, Any] = {}
-    try:
-        for one in (signal.SIGINT, signal.SIGTERM):
-            try:
-                before[one] = signal.signal(one, stop)
-            except ValueError:  # not in the main thread
-                break
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,6 +3,9 @@
 gradc train examples/digits/digits.net
 gradc train wine.net --data wine.csv --valid 0.2 --epochs 50
 gradc train wine.net --set hidden=64 --set train.optimizer.lr=0.01 --seed 3
+gradc train wine.net --resume                # the newest run of it, from its last checkpoint
+gradc train --resume runs/wine-2 --epochs 80
+gradc train wine.net --init-from runs/wine-2 --data more.csv
 gradc train wine.net --print-config          # every setting, and who said so
 """
 
@@ -12,39 +15,37 @@ import argparse
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .exits import Exit
+from .config import given, origins, print_config, rows
+from .exits import Exit, UsageError
 from .options import Parser, add_common, assignments, positive, whole
 from .programs import (
     add_level,
     compile_text,
+    in_time,
     load,
     one_blas_thread,
     options_of,
+    runs_near,
+    show_warnings,
     source_of,
 )
-from .terminal import Terminal, columns
+from .terminal import Terminal
 
 if TYPE_CHECKING:
     from gradc.compiler import Compiled
 
+    from ..policy import Policy
+    from ..runs import RunFolder
     from ..settings import Settings
     from ..trainer import Result, Trainer
+    from ..weights import Weights
 
 SUMMARY = "compile a .net and train it on data"
-LATER = (
-    "-O2",
-    "--resume",
-    "--init-from",
-    "--time-limit",
-    "--workers",
-    "--shards",
-    "--checkpoint-every",
-    "--keep",
-    "--dry-run",
-)
+LATER = ("--workers", "--shards")
 
 
 def parser() -> Parser:
@@ -55,7 +56,9 @@ def parser() -> Parser:
         examples=__doc__.split("\n\n", 1)[1],
         later=LATER,
     )
-    made.add_argument("file", metavar="FILE", help="a .net file, or - for stdin")
+    made.add_argument(
+        "file", metavar="FILE", nargs="?", help="a .net file, or - for stdin"
+    )
     made.add_argument(
         "--data",
         metavar="[NAME=]PATH",
@@ -70,7 +73,7 @@ def parser() -> Parser:
         "--dtype", choices=("float32", "float64"), help="the precision of the run"
     )
     made.add_argument(
-        "--out", metavar="DIR", help="the run folder (default: runs/NAME-1, -2, …)"
+        "--out", metavar="DIR", help="where runs lie (default: runs; NAME-1, -2, …)"
     )
     length = made.add_mutually_exclusive_group()
     length.add_argument(
@@ -88,8 +91,59 @@ def parser() -> Parser:
         default="1",
         help="threads of BLAS: 1 (the same bits each time), or as it likes",
     )
+    going = made.add_argument_group("checkpoints")
+    going.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="latest|STEP|PATH",
+        help="go on with the newest run of FILE, with a run folder, or from a checkpoint",
+    )
+    going.add_argument(
+        "--init-from",
+        metavar="RUN|CKPT",
+        help="a new run that begins with the weights of another one",
+    )
+    going.add_argument(
+        "--checkpoint-every",
+        type=every,
+        default="60s",
+        metavar="60s|N",
+        help="how often to save: a time (90s, 10m, 1h), or a number of steps",
+    )
+    going.add_argument(
+        "--keep",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="checkpoints to keep beside the best weights (3)",
+    )
+    going.add_argument(
+        "--time-limit",
+        type=limit,
+        metavar="TIME",
+        help="stop with a checkpoint after so long (90s, 10m, 1.5h)",
+    )
+    made.add_argument(
+        "--on-nonfinite",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do when the loss or a gradient is infinite or NaN: stop (exit 6), "
+        "or drop that update",
+    )
     made.add_argument(
         "--print-config", action="store_true", help="show the settings; do not train"
+    )
+    made.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="do all that comes before the first step, and say what it would take",
+    )
+    made.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="lines for people, or one JSON object a line on stderr",
     )
     add_level(made)
     add_common(made)
@@ -108,37 +162,181 @@ def seed(text: str) -> int:
     return number
 
 
+def every(text: str) -> str:
+    """An argparse type: a length of time or a number of steps."""
+    if text.strip().isdigit():
+        positive(text)
+        return text.strip()
+    return limit(text)
+
+
+def limit(text: str) -> str:
+    """An argparse type: a length of time."""
+    from ..policy import duration
+
+    try:
+        duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: e.g. 90s, 10m, 1.5h") from None
+    return text.strip()
+
+
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Compile, read the data, train, and say where the result lies."""
+    from .interrupts import interruptible
+
     one_blas_thread(args.threads)
+    with interruptible() as signals:
+        prepared = prepare(args, terminal)
+        if args.print_config:
+            listed = rows(prepared.settings, args, prepared.origins)
+            print_config(listed, args.json, terminal)
+            return Exit.OK
+        trainer = trainer_of(prepared, args, terminal)
+        if args.dry_run:
+            dry_run(trainer, args, terminal)
+            return Exit.OK
+        signals.trainer = trainer
+        with trainer.reporter:  # type: ignore[attr-defined]
+            result = trainer.train()
+        signals.trainer = None
+        write_report(trainer, args, prepared, terminal)
+        if args.json:
+            terminal.product(json.dumps(document(trainer, result)))
+        return signals.exit if result.ending == "stopped" else Exit.OK
+
+
+# ------------------------------------------------------------------------ preparation
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training is of: a program and its settings, and the run that goes on."""
+
+    compiled: Compiled
+    text: str
+    folder: Path
+    settings: Settings
+    origins: dict[str, str]
+    overrides: dict[str, str]
+    level: int
+    run: RunFolder | None = None
+    weights: Weights | None = None
+
+
+def prepare(args: Namespace, terminal: Terminal) -> Prepared:
+    """Compile the program of the command, or that of the run that is to go on."""
+    if args.resume is not None:
+        return resumed(args, terminal)
+    if args.file is None:
+        raise UsageError(
+            "missing-argument",
+            "gradc train needs FILE",
+            help="see `gradc train --help`",
+        )
     source, folder = source_of(args)
-    compiled = compile_text(source, options_of(args, folder), terminal)
+    options = options_of(args, folder)
+    compiled = compile_text(source, options, terminal)
     settings = settings_of(compiled, args)
-    if args.print_config:
-        print_config(settings, compiled, args, terminal)
-        return Exit.OK
-
-    from ..allocation import keep_freed
-    from ..data import load as load_data
-    from ..runs import RunFolder
-    from ..trainer import Trainer
-    from .session import Session, interruptible
-
-    keep_freed()
-    network = load(compiled)
-    data = load_data(compiled.signature, settings, folder)
-    session = Session(terminal, data, args.threads)
-    trainer = Trainer(network, data, settings, reporter=session)
-    facts = {"overrides": dict(options_of(args, folder).overrides), "level": args.level}
-    trainer.run = RunFolder.create(
-        Path(args.out or "runs"), network, source.text, settings, folder, facts
+    who = origins(compiled.signature["train"], source.name, args)
+    return Prepared(
+        compiled,
+        source.text,
+        folder,
+        settings,
+        who,
+        dict(options.overrides),
+        options.level,
     )
-    keep_libraries(compiled, trainer.run.path)
-    with session, interruptible(trainer, terminal) as signals:
-        result = trainer.train()
-    if args.json:
-        terminal.product(json.dumps(document(trainer, result)))
-    return signals.exit if result.stopped else Exit.OK
+
+
+def resumed(args: Namespace, terminal: Terminal) -> Prepared:
+    """The program, settings and checkpoint of the run that `--resume` means."""
+    from gradc.compiler import Source
+
+    from .. import compile_again
+    from ..errors import CheckpointError
+    from ..resuming import merged
+
+    if args.init_from is not None:
+        raise UsageError(
+            "command-line",
+            "--resume goes on with a run, --init-from begins one: not both",
+        )
+    if args.file is None and args.resume.endswith(".net"):
+        args.file, args.resume = args.resume, "latest"
+    run, weights = going_on(args)
+    program = weights.program or run.program
+    overrides = assignments(args.overrides, "--set")
+    options = options_of(args, run.folder)
+    if args.file is not None:
+        source, _ = source_of(args)
+        if source.text != program["text"]:
+            raise CheckpointError(
+                f"{args.file} has changed since {run.path} was begun",
+                f"to go on with the program as it was:  gradc train --resume {run.path}",
+                f"to begin a new run with its weights:  --init-from {run.path}",
+            )
+    for name, text in overrides.items():
+        kept = program["overrides"].get(name)
+        if not name.startswith("train.") and text != kept:
+            raise UsageError(
+                "command-line",
+                f"`--set {name}={text}`: a run that is resumed keeps its constants",
+                help=f"a new run with its weights: --init-from {run.path}",
+            )
+    with in_time(Source.from_text(program["name"], program["text"]), options):
+        compiled = compile_again(program, run.path, overrides, options)
+    show_warnings(compiled, terminal)
+    settings = merged(run.settings, settings_of(compiled, args), given(args))
+    who = origins(
+        compiled.signature["train"], run.info["net"], args, run.info.get("origins")
+    )
+    return Prepared(
+        compiled,
+        program["text"],
+        run.folder,
+        settings,
+        who,
+        {**program["overrides"], **overrides},
+        program["level"],
+        run,
+        weights,
+    )
+
+
+def going_on(args: Namespace) -> tuple[RunFolder, Weights]:
+    """The run folder and the checkpoint that `--resume` names."""
+    from ..runs import RunFolder, newest
+    from ..weights import read_weights
+
+    which = args.resume
+    if which == "latest" or which.isdigit():
+        if args.file is None:
+            raise UsageError(
+                "missing-argument",
+                f"`--resume {which}` needs FILE: whose run?",
+                help="or name the run: `gradc train --resume runs/NAME-1`",
+            )
+        parent = Path(args.out or "runs")
+        found = newest(parent, args.filename_in_msg or Path(args.file).name)
+        if found is None:
+            raise UsageError(
+                "no-run", f"there is no run of {args.file} in `{parent}` to resume"
+            )
+        run = RunFolder.open(found)
+        return run, run.weights(which)
+    path = Path(which)
+    if path.is_file():
+        folder = path.resolve().parent.parent
+        weights = read_weights(path)
+        return RunFolder.open(folder), weights
+    if not path.is_dir():
+        raise UsageError(
+            "no-run", f"there is no run folder `{which}`", help=runs_near(path)
+        )
+    run = RunFolder.open(path)
+    return run, run.weights("latest")
 
 
 def settings_of(compiled: Compiled, args: Namespace) -> Settings:
@@ -156,111 +354,117 @@ def settings_of(compiled: Compiled, args: Namespace) -> Settings:
     )
 
 
-def keep_libraries(compiled: Compiled, folder: Path) -> None:
-    """Put what the program `use`s beside its text, so that the run can be compiled again."""
-    for name, text in compiled.libraries.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+def policy_of(args: Namespace) -> Policy:
+    """What the flags say of saving and stopping."""
+    from ..policy import Policy, duration
+
+    steps = int(args.checkpoint_every) if args.checkpoint_every.isdigit() else None
+    return Policy(
+        save_seconds=None if steps else duration(args.checkpoint_every),
+        save_steps=steps,
+        keep=args.keep,
+        time_limit=duration(args.time_limit) if args.time_limit else None,
+        on_nonfinite=args.on_nonfinite,
+    )
 
 
-def document(trainer: Trainer, result: Result) -> dict[str, Any]:
+def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Trainer:
+    """A trainer at its first step, or at that of the checkpoint; its run folder exists."""
+    from ..allocation import keep_freed
+    from ..data import load as load_data
+    from ..resuming import begin_with, resume
+    from ..runs import RunFolder
+    from ..trainer import Trainer
+    from .session import Session
+
+    keep_freed()
+    compiled, settings = prepared.compiled, prepared.settings
+    network = load(compiled)
+    data = load_data(compiled.signature, settings, prepared.folder)
+    session = Session(terminal, data, args.threads, args.log_format)
+    trainer = Trainer(
+        network, data, settings, prepared.run, session, policy=policy_of(args)
+    )
+    if prepared.run is not None and prepared.weights is not None:
+        for note in resume(trainer, prepared.weights):
+            terminal.warn(note)
+        if not args.dry_run:
+            prepared.run.info |= {"origins": prepared.origins}
+            prepared.run.info |= {"overrides": prepared.overrides}
+            prepared.run.update(settings)
+        return trainer
+    if args.init_from is not None:
+        session.begun = begin_with(trainer, weights_of(args.init_from))
+        session.begun = f"{args.init_from}: {session.begun}"
+    if args.dry_run:
+        return trainer
+    facts = {
+        "overrides": prepared.overrides,
+        "level": prepared.level,
+        "origins": prepared.origins,
+    }
+    trainer.run = RunFolder.create(
+        Path(args.out or "runs"),
+        network,
+        prepared.text,
+        settings,
+        prepared.folder,
+        facts,
+        compiled.libraries,
+    )
+    return trainer
+
+
+def weights_of(path: str) -> Weights:
+    """The weights of a checkpoint, or the best of a run folder."""
+    from ..runs import RunFolder
+    from ..weights import read_weights
+
+    if Path(path).is_dir():
+        return RunFolder.open(Path(path)).weights("best")
+    return read_weights(Path(path))
+
+
+# --------------------------------------------------------------------------- after it
+
+
+def dry_run(trainer: Trainer, args: Namespace, terminal: Terminal) -> None:
+    """Say what the first lines of the run would say, and what it would take."""
+    trainer.reporter.started(trainer)
+    facts = {
+        "parameters": trainer.network.size,
+        "steps": trainer.steps,
+        "epochs": trainer.epochs,
+        "steps_per_epoch": trainer.steps_per_epoch,
+    }
+    if args.json:
+        terminal.product(json.dumps(facts))
+    else:
+        terminal.say(
+            f"steps  {trainer.steps:,} ({trainer.epochs:,} epochs of "
+            f"{trainer.steps_per_epoch:,}), {trainer.network.size:,} parameters; "
+            "nothing was trained"
+        )
+
+
+def write_report(
+    trainer: Trainer, args: Namespace, prepared: Prepared, terminal: Terminal
+) -> None:
+    """Put report.html into the run folder."""
+
+
+def document(trainer: Trainer, result: Result) -> Mapping[str, Any]:
     """What `--json` prints at the end."""
     best = result.best
     return {
         "run": str(trainer.run.path) if trainer.run else None,
         "stopped": result.stopped,
+        "ending": result.ending,
         "steps": result.steps,
-        "epochs": len(result.history),
+        "epochs": result.history[-1].number if result.history else 0,
         "seconds": round(result.seconds, 3),
         "best": best and {"epoch": best.number, "loss": best.loss, **best.figures},
         "checkpoint": result.checkpoint,
         "best_checkpoint": result.best_checkpoint,
+        "skipped": result.skipped,
     }
-
-
-# ----------------------------------------------------------------------- the settings
-
-
-def print_config(
-    settings: Settings, compiled: Compiled, args: Namespace, terminal: Terminal
-) -> None:
-    """Every setting, its value, and where that came from."""
-    rows = []
-    for name, value in shown_settings(settings).items():
-        rows.append((name, value, origin(name, compiled, args)))
-    if args.json:
-        found = {name: {"value": value, "from": where} for name, value, where in rows}
-        terminal.product(json.dumps(found))
-    else:
-        terminal.product(columns(rows))
-
-
-def shown_settings(settings: Settings) -> dict[str, str]:
-    """The settings as a program would write them."""
-    schedule = settings.schedule
-    shown = {
-        "optimizer": called(settings.optimizer, settings.arguments),
-        "schedule": called(schedule["name"], schedule["args"]) if schedule else "",
-        "batch": keyed(settings.batch) or "32",
-        "epochs": str(settings.epochs) if settings.epochs is not None else "",
-        "steps": str(settings.steps) if settings.steps is not None else "",
-        "seed": str(settings.seed),
-        "dtype": settings.dtype,
-        "data": keyed(
-            {name: described(source) for name, source in settings.sources.items()}
-        ),
-        "valid": described(settings.valid),
-        "missing": settings.missing,
-        "scale": keyed(settings.scale),
-        "clip": f"{settings.clip_norm or ''}"
-        + (f"value({settings.clip_value})" if settings.clip_value else ""),
-        "window": keyed(settings.window),
-    }
-    return {name: value for name, value in shown.items() if value}
-
-
-def called(name: str, arguments: Mapping[str, Any]) -> str:
-    """`sgd(lr = 0.1, nesterov = true)`."""
-    shown = (
-        f"{key} = {str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in arguments.items()
-    )
-    return f"{name}({', '.join(shown)})"
-
-
-def keyed(table: Mapping[Any, Any]) -> str:
-    """`32`, or `P 256, N 32` where entries have names."""
-    return ", ".join(
-        f"{name} {value}" if name else str(value) for name, value in table.items()
-    )
-
-
-def described(source: Any) -> str:
-    """A file, a number or a following text, as the command line writes it."""
-    from ..data import File, Next, Value
-
-    match source:
-        case None:
-            return ""
-        case File(path=path, entry=entry):
-            return f"{path}:{entry}" if entry else str(path)
-        case Value(value=value):
-            return f"{value:g}"
-        case Next(of=of):
-            return f"next({of})"
-    return str(source)
-
-
-def origin(name: str, compiled: Compiled, args: Namespace) -> str:
-    """Who said so."""
-    if getattr(args, name, None) not in (None, []):
-        return f"--{name}"
-    overrides = assignments(args.overrides, "--set")
-    if any(
-        key == f"train.{name}" or key.startswith(f"train.{name}.") for key in overrides
-    ):
-        return "--set"
-    if name in compiled.signature["train"]:
-        return f"{compiled.signature['name']}"
-    return "default"
