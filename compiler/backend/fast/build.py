@@ -32,7 +32,9 @@ class Unit:
         self.new_states: list[tuple[str, Value]] = []
         self.loss: Value | None = None
         self.ranged = {
-            i.node for i in module.program.inputs if i.low is not None and i.high is not None
+            i.node
+            for i in module.program.inputs
+            if i.low is not None and i.high is not None
         }
         self.scales: dict[tuple[Node, str], Value] = {}
         self._forward(module.functions["forward"])
@@ -156,5 +158,3 @@ class Unit:
 def _storages(values: Iterable[Value]) -> list[Storage]:
     found = (v.storage for v in values)
     return list(dict.fromkeys(s for s in found if s is not None))
-
-

@@ -35,6 +35,7 @@ SUMMARY = {
     "forward": "Return the loss, and what backward reads beside `work`.",
     "backward": "Fill and return the adjoints of the parameters, by path.",
 }
+PLANNED = ("forward", "backward")
 BLANK = {"real": "np.nan", "int": "-1", "bool": "True"}  # of --poison
 DTYPE = {"real": "dtype", "int": "np.intp", "bool": "np.bool_"}
 KINDS: tuple[Kind, ...] = ("real", "int", "bool")
@@ -71,10 +72,13 @@ class FastModule(Module):
         self.work: dict[str, Any] | None = None
         self.writer: _Writer | None = None
 
-    def functions(self, wanted: Any = None) -> list[list[str]]:
+    def functions(self) -> list[list[str]]:
         """`buffers`, `forward` and `backward`, then the functions of -O1."""
-        others = [k for k in self.plan.functions if k not in ("forward", "backward")]
-        rest = super().functions(others)  # first: so that its names are those of -O1
+        whole = self.plan
+        others = {k: f for k, f in whole.functions.items() if k not in PLANNED}
+        self.plan = replace(whole, functions=others, saved=())
+        rest = super().functions()  # first: so that its names are those of -O1
+        self.plan = whole
         if "forward" not in self.plan.functions:
             return rest
         writer = _Writer(self)
@@ -123,6 +127,8 @@ class _Writer:
                 continue
             candidates = [*i.over, *([i.base] if i.base is not None else [])]
             for v in candidates:
+                if i.out.root.entry or v.root.entry:
+                    continue
                 if v.storage and v.root is not i.out.root:
                     if v.whole and self.layout.same(v.storage, i.out.storage):
                         self.before[i.out.root] = v.root
@@ -140,7 +146,8 @@ class _Writer:
             values = self.unit.table.read_in("".join(i.lines))
             values += [*([i.out] if i.out else []), *i.scratch]
             for v in values:
-                if v.root.storage is not None or v.root.made:
+                named = v.root.storage is not None or v.root.made
+                if named and not v.root.entry:
                     self.name(v.root)
             self._name_all(i.body)
 
@@ -184,7 +191,8 @@ class _Writer:
             table |= {i.name: i.node for i in self.plan.program.inputs}
             base, copy = self.names.adjoint_base(table[root.path])
             known = self.names.of.get(root.node) if root.node else None
-            if known is None:
+            others = {v.root.name for v in self.unit.gradients.values()}
+            if known is None or known in others:  # one zero is many gradients
                 known = self.names.take(base, copy)
             root.name = known
             if root.node is not None:
@@ -231,9 +239,11 @@ class _Writer:
         return ", ".join(dim_expr(d, self._spell).text for d in shape) or "()"
 
     def _spell(self, symbol: str) -> str:
-        self.module.scope.used_constants.add(symbol) if (
-            symbol in self.module.scope.constants
-        ) else None
+        (
+            self.module.scope.used_constants.add(symbol)
+            if (symbol in self.module.scope.constants)
+            else None
+        )
         return self.names.symbols.get(symbol, symbol)
 
     def render(self, text: str, function: str) -> str:
@@ -249,7 +259,7 @@ class _Writer:
 
     def spelt(self, v: Value, function: str) -> str:
         root = v.root
-        if root.storage is None and not root.made:
+        if root.entry or (root.storage is None and not root.made):
             n = root.node
             outer = n is not None and n.op.name in EXTERNAL
             if function == "backward" and (outer or root.function == "forward"):
@@ -462,7 +472,8 @@ class _Writer:
             s
             for s in self.symbols()
             if re.search(
-                rf"(?<![\w.]){re.escape(self.names.symbols.get(s, s))}(?!\w)", everything
+                rf"(?<![\w.]){re.escape(self.names.symbols.get(s, s))}(?!\w)",
+                everything,
             )
         ]
 
@@ -524,6 +535,10 @@ class _Writer:
         return {
             "sizes": self._all_sizes(),
             "rows": bool(self.plan.rows),
+            "gradients": {
+                path: [d.json() for d in v.shape]
+                for path, v in self.unit.gradients.items()
+            },
             "reals": json(self.layout.total("real")),
             "integers": json(self.layout.total("int")),
             "truths": json(self.layout.total("bool")),
@@ -548,6 +563,8 @@ def _copy_of(mark: str) -> tuple[int, ...]:
 def _suffix(v: Value) -> str:
     """What a view is called after what it is a view of."""
     how = v.how
+    if how.startswith("list("):
+        return "_steps"
     if how.endswith(".T"):
         return "_T"
     if how.endswith("]"):

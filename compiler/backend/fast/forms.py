@@ -80,9 +80,7 @@ def fallback(frame: Frame, n: Node) -> None:
     """The expression of -O1, put into its place."""
     expression = frame.out.value(n, top=True)
     out = frame.make(n)
-    frame.emit(
-        f"{out.token}[...] = {expression.expr.text}", out, temporary=n.shape
-    )
+    frame.emit(f"{out.token}[...] = {expression.expr.text}", out, temporary=n.shape)
     frame.values[n] = out
 
 
@@ -92,7 +90,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
     made = n.op.numpy_out
     if callable(made):
         made = made(n)
-    if made is None or n.kind == "bool" and n.op.name in COMPARISONS:
+    if made is None or (n.kind == "bool" and n.op.name in COMPARISONS):
         return False
     lines = [made] if isinstance(made, str) else list(made)
     holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
@@ -115,7 +113,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
     over = [
         v
         for v in frame.table.read_in("".join(holes.values()))
-        if n.op.inplace or n.op.family == "elementwise" and len(lines) == 1
+        if n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1)
     ]
     frame.emit(text, out, over, scratch=scratch)
     frame.values[n] = out

@@ -19,7 +19,7 @@ from ...ops.layout import index_text
 from ..expressions import BOOL, REAL, WEAK, Expressions, _ones_dropped, _ones_inserted
 from ..expressions import Value as Expression
 from ..memory import Storage
-from ..plan import Function, Plan
+from ..plan import Function
 from ..pyast import Expr, name, number, template
 from ..views import ATOMS, Views
 from .values import Instruction, Root, Table, Value
@@ -211,7 +211,9 @@ class Frame:
         dtype = {"real": "dtype", "int": "np.intp", "bool": "np.bool_"}[kind]
         inside = self.out.shape(shape).text
         made = f"np.full({inside}, {text}, {dtype})"
-        return self.table.constant(("full", shape, text, kind), kind, shape, made, "full")
+        return self.table.constant(
+            ("full", shape, text, kind), kind, shape, made, "full"
+        )
 
     # ------------------------------------------------------------------ values
     def value(self, n: Node) -> Value:
@@ -348,7 +350,7 @@ class Frame:
         """The same values, lying in the order of the axes."""
         if v.contiguous:
             return v
-        copy = self.new(v.shape, v.kind, self.unit.wish_of(v))
+        copy = self.new(v.shape, v.kind, "laid_out")
         self.emit(f"np.copyto({copy.token}, {v.token})", copy)
         copy.mask = v.mask
         return copy
@@ -359,7 +361,9 @@ class Frame:
         if perm == tuple(range(rank)):
             return v
         shape = tuple(v.shape[p] for p in perm)
-        core, before = v.origin or ((v, tuple(range(rank))) if v.contiguous else (None, ()))
+        core, before = v.origin or (
+            (v, tuple(range(rank))) if v.contiguous else (None, ())
+        )
         if core is not None:
             perm = tuple(before[p] for p in perm)
             if perm == tuple(range(rank)):
@@ -409,4 +413,4 @@ class Frame:
 Form = Callable[["Frame", Node], bool]
 
 
-__all__ = ["EXTERNAL", "Form", "Frame", "Lines", "REAL", "WEAK"]
+__all__ = ["EXTERNAL", "REAL", "WEAK", "Form", "Frame", "Lines"]

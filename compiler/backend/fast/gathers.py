@@ -48,9 +48,7 @@ def pick(frame: Frame, n: Node) -> bool:
     at = places(frame, index, x.shape[-1])
     out = frame.make(n)
     target = frame.flat(out)
-    frame.emit(
-        f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out
-    )
+    frame.emit(f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out)
     frame.values[n] = out
     return True
 
@@ -64,9 +62,7 @@ def put(frame: Frame, n: Node) -> bool:
     entries = _entries(frame, g)
     out = frame.make(n)
     target = frame.flat(out)
-    frame.emit(
-        [f"{out.token}.fill(0)", f"{target.token}[{at.token}] = {entries}"], out
-    )
+    frame.emit([f"{out.token}.fill(0)", f"{target.token}[{at.token}] = {entries}"], out)
     frame.values[n] = out
     return True
 
@@ -131,8 +127,7 @@ def take(frame: Frame, n: Node) -> bool:
         return False
     out = frame.make(n)
     frame.emit(
-        f"np.take({v.token}, {i.token}, axis={axis}, out={out.token}, "
-        'mode="clip")',
+        f"np.take({v.token}, {i.token}, axis={axis}, out={out.token}, " 'mode="clip")',
         out,
     )
     frame.values[n] = out

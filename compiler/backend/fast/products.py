@@ -120,7 +120,9 @@ def _matrix_view(
     if batch and len(groups) < 2:  # a vector for each of a batch: a matrix of one row
         at_end = bool(first)
         index = ", ".join([":"] * len(batch) + ([":", "None"] if at_end else ["None"]))
-        shape = (*made.shape, ONE) if at_end else (*made.shape[:-1], ONE, made.shape[-1])
+        shape = (
+            (*made.shape, ONE) if at_end else (*made.shape[:-1], ONE, made.shape[-1])
+        )
         if not groups:
             return None
         made = frame.table.view(made, f"{{}}[{index}]", shape)
@@ -139,7 +141,9 @@ def _outer(frame: Frame, n: Node, sa: str, sb: str, so: str) -> bool:
         if "None" in index:
             shape = tuple(
                 d if c in spec else ONE
-                for c, d in zip(so[len(so) - len(index) :], n.shape[-len(index) :], strict=True)
+                for c, d in zip(
+                    so[len(so) - len(index) :], n.shape[-len(index) :], strict=True
+                )
             )
             v = frame.table.view(v, f"{{}}[{', '.join(index)}]", shape)
         parts.append(v)
@@ -162,5 +166,3 @@ def _rows_times_rows(frame: Frame, n: Node, spec: str, inner: str) -> bool:
     sum_into(frame, whole, axes, out)
     frame.values[n] = out
     return True
-
-

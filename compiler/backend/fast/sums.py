@@ -38,7 +38,9 @@ def sum_into(frame: Frame, x: Value, axes: tuple[int, ...], out: Value) -> None:
     reduce(frame, "add", x, axes, out)
 
 
-def reduce(frame: Frame, ufunc: str, x: Value, axes: tuple[int, ...], out: Value) -> None:
+def reduce(
+    frame: Frame, ufunc: str, x: Value, axes: tuple[int, ...], out: Value
+) -> None:
     """`np.add.reduce` and its like."""
     axis = axes[0] if len(axes) == 1 else axes
     target = frame.reshaped(out, _dropped(x.shape, axes)) if out.contiguous else out

@@ -37,7 +37,7 @@ class Root:
     wish: str = ""  # the name of a constant or scratch
     node: Node | None = None
     function: str = ""
-    loop: int = 0  # the number of the loop at whose steps it is an entry of a list
+    entry: bool = False  # of an array, at a step of a loop: `local` is its name
     name: str = ""  # of a variable: given at the end
 
 
@@ -61,7 +61,8 @@ class Value:
     @property
     def whole(self) -> bool:
         """Is it all of an array of the plan, as it lies there?"""
-        return not self.how and self.root.storage is not None
+        root = self.root
+        return not self.how and root.storage is not None and not root.entry
 
     @property
     def storage(self) -> Storage | None:

@@ -1,0 +1,505 @@
+"""A run-time loop on planned buffers.
+
+In: a loop of a scheduled function. Out: one instruction with a body. The states of a carry
+that anybody collects are one array of T + 1 entries: a step reads entry t and writes entry
+t + 1. A carry that nobody collects is one array, changed at every step. What is collected
+is written where it stays; `buffers` makes the lists of the steps' views, so that a step is
+
+    for h_before, a, h in zip(h_before_steps, a_steps, h_steps):
+        np.matmul(h_before, Wh, out=h)
+        np.add(h, a, out=h)
+        np.tanh(h, out=h)
+
+For the plan a loop is one instruction: what it touches outside lives for all of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir.dims import Dim, Shape
+from ...ir.node import Node
+from ...ir.op import Kind
+from ..bodies import Body, sequence_core
+from ..expressions import WEAK
+from . import forms, gathers
+from .frame import Frame
+from .values import Instruction, Root, Value
+
+
+def write_loop(frame: Frame, loop: Node) -> None:
+    """Write the loop, and give its projections their values."""
+    _Loop(frame, frame.f.bodies[loop]).write()
+
+
+class StepFrame(Frame):
+    """One step of a loop: formals stand for entries of arrays, carries, values outside."""
+
+    def __init__(self, loop: _Loop) -> None:
+        outer = loop.outer
+        super().__init__(
+            outer.unit, loop.body.function, loop.body.views, outer.function
+        )
+        self.of_loop = loop
+        self.equation = outer.equation
+        self.depth: int = getattr(outer, "depth", 0) + 1
+        self.given: dict[str, Value] = {}
+
+    def _value(self, n: Node) -> Value:
+        if n.op.name != "formal":
+            return super()._value(n)
+        v = self.of_loop.formal(n)
+        if v.shape == n.shape:
+            return v
+        spread = self.new(n.shape, n.kind, "spread")
+        self.emit(f"np.copyto({spread.token}, {v.token})", spread)
+        return spread
+
+    def operand(self, n: Node) -> str:
+        while n.op.name in ("broadcast", "stop", "drawn") and n not in self.values:
+            if n.op.name == "broadcast" and n in self.f.lines:
+                break
+            n = n.args[0]
+        if n.op.name == "formal":
+            return self.of_loop.operand(n)
+        return super().operand(n)
+
+    def make(self, n: Node, kind: Kind | None = None) -> Value:
+        wanted = self.destination.get(n)
+        if wanted is not None:
+            return wanted
+        return self.new(n.shape, kind or n.kind, self._proposed(n))
+
+    def _proposed(self, n: Node) -> str:
+        shown = n.args[0] if n in self.views.folded else n
+        return self.unit.names.proposed(shown)[0]
+
+    def name(self, n: Node) -> str:
+        """Of a number: one for this loop, since bodies of two loops may share nodes."""
+        copy = self.of_loop.body.loop.origin.copy
+        return self.unit.names.take(self._proposed(n), copy)
+
+    def comes_checked(self, index: Node) -> bool:
+        if index.op.name != "formal" or index.attrs["role"] == "carry":
+            return False
+        loop, outer = self.of_loop.body.loop, self.of_loop.outer
+        place = loop.attrs["carries"] + index.attrs["index"]
+        if index.attrs["role"] == "capture":
+            place += loop.attrs["sequences"]
+        return gathers.checked(outer, loop.args[place])
+
+
+class _Loop:
+    """One loop to one instruction."""
+
+    def __init__(self, outer: Frame, body: Body) -> None:
+        self.outer, self.body = outer, body
+        self.loop = body.loop
+        self.steps: Dim = self.loop.attrs["steps"]
+        self.reverse: bool = self.loop.attrs["reverse"]
+        self.table = outer.table
+        self.step = StepFrame(self)
+        self.entries: list[tuple[str, str]] = []  # loop variable, what it goes over
+        self.slices: dict[int, Value] = {}
+        self.carried: dict[int, Value] = {}
+        self.counter: Value | None = None
+        self.touched: list[Value] = []  # arrays of the plan that steps write
+        self.ends: list[tuple[Value, Node]] = []  # carry <- next value, after the step
+
+    # ------------------------------------------------------------------ variables
+    def variable(self, wish: str) -> str:
+        return self.outer.unit.names.take(wish, self.loop.origin.copy)
+
+    def index(self) -> Value:
+        """The number of the step."""
+        if self.counter is None:
+            name = self.outer.unit.names.index(self.loop, self.step.depth)
+            root = Root("int", (), local=name, function="step")
+            self.counter = self.table.whole(root)
+            count = self.outer.out.dim(self.steps).text
+            turns = f"range({count})"
+            if self.reverse:
+                turns = f"reversed({turns})"
+            self.entries.append((name, turns))
+        return self.counter
+
+    def entry(self, array: Value, part: str, shape: Shape, wish: str) -> Value:
+        """A step's own entry of an array that has the steps in front."""
+        name = self.variable(wish)
+        turned = part
+        if self.reverse:
+            turned = part + "[::-1]"
+        static = array.root.storage is not None and not array.root.entry
+        if static and shape:
+            over = self.table.view(array, f"list({{}}{turned})", array.shape).token
+        else:
+            over = f"{array.token}{turned}"
+        self.entries.append((name, over))
+        root = Root(
+            array.kind,
+            shape,
+            storage=array.root.storage if shape else None,
+            local=name,
+            function="step",
+            entry=True,
+        )
+        return self.table.value(root, shape, array.kind)
+
+    # ------------------------------------------------------------------ formals
+    def formal(self, n: Node) -> Value:
+        """What a formal stands for, in the shape that it has there."""
+        role, k = n.attrs["role"], n.attrs["index"]
+        if role == "carry":
+            return self.carried[k]
+        if role == "capture":
+            place = self.loop.attrs["carries"] + self.loop.attrs["sequences"] + k
+            return self.outer.value(self.loop.args[place])
+        known = self.slices.get(k)
+        if known is None:
+            known = self.slices[k] = self._slice(n, k)
+        return known
+
+    def _slice(self, n: Node, k: int) -> Value:
+        core, varies = sequence_core(self.loop, k)
+        if not varies:
+            return self.outer.value(core)
+        if core.op.name == "iota" and not n.shape:
+            self.step.out.dtypes[n] = WEAK
+            return self.index()
+        array = self.outer.value(core)
+        wish = self._wish(core)
+        return self.entry(array, "", core.shape[1:], f"{wish}_t")
+
+    def _wish(self, core: Node) -> str:
+        of = self.outer.unit.names.of
+        n = core
+        while n not in of and n.op.name in ("transpose", "reshape", "slice"):
+            n = n.args[0]
+        if n in of:
+            return of[n].partition("⟦")[0]
+        return self.outer.unit.names.proposed(core)[0]
+
+    def operand(self, n: Node) -> str:
+        """As NumPy broadcasts it."""
+        if n.attrs["role"] == "capture":
+            place = self.loop.attrs["carries"] + self.loop.attrs["sequences"]
+            return self.outer.operand(self.loop.args[place + n.attrs["index"]])
+        if n in self.step.values:
+            return self.step.values[n].token
+        return self.formal(n).token
+
+    # ------------------------------------------------------------------ the loop
+    def write(self) -> None:
+        outer, step, body = self.outer, self.step, self.body
+        wanted = {p: p.attrs.get("value") for p in body.projections}
+        step.kept = {v for v in wanted.values() if v is not None}
+        step.kept |= {body.next(k) for k in body.carries}
+        self.order = [n for b in body.function.blocks for n in b.lines]
+        self.at = {n: i for i, n in enumerate(self.order)}
+        for k in body.carries:
+            self._carry(k)
+        stores: dict[Node, list[Any]] = {}
+        for p in body.projections:
+            self._projection(p, stores)
+        for value, targets in stores.items():
+            if value not in self.at or not value.shape:
+                continue
+            first = targets[0]
+            if value not in step.destination and first.shape == value.shape:
+                step.destination[value] = first
+        early = [v for v in stores if v not in self.at]
+        for value in early:
+            self._store(value, stores[value])
+        for n in self.order:
+            step.at = n
+            forms.define(step, n)
+            if n in stores:
+                self._store(n, stores[n])
+        step.at = None
+        self._totals()
+        self._rebind()
+        self._fuse()
+        instruction = Instruction(
+            outer.function,
+            outer.equation,
+            self.loop,
+            [self._head()],
+            None,
+            body=step.instructions,
+            writes=self.touched,
+            reads=[],
+        )
+        if not step.instructions:
+            return
+        outer.instructions.append(instruction)
+
+    def _head(self) -> str:
+        if not self.entries:
+            self.index()
+        names = ", ".join(name for name, _ in self.entries)
+        if len(self.entries) == 1:
+            return f"for {names} in {self.entries[0][1]}:"
+        return f"for {names} in zip({', '.join(over for _, over in self.entries)}):"
+
+    # ------------------------------------------------------------------ carries
+    def _carry(self, k: int) -> None:
+        """Where a carry lies, and what it starts as."""
+        body, outer = self.body, self.outer
+        init = self.loop.args[k]
+        after = body.next(k)
+        wish = self._carry_name(k)
+        if not init.shape:
+            name = self.variable(wish)
+            root = Root(init.kind, (), local=name, function="step")
+            v = self.carried[k] = self.table.whole(root)
+            start = outer.out.value(init).expr.text
+            outer.emit(f"{name} = {start}", None, writes=[v])
+            self.ends.append((v, after))
+            return
+        before = [
+            p
+            for p in body.projections
+            if p.op.name == "each" and self._is_carry(p.attrs["value"], k)
+        ]
+        leaving = [
+            p
+            for p in body.projections
+            if p.op.name == "each" and p.attrs["value"] is after
+        ]
+        plain = after.op.name != "formal" and not self._next_of_earlier(k)
+        if plain and (before or leaving):
+            self._states(k, wish, before, leaving)
+            return
+        array = outer.new(init.shape, init.kind, wish)
+        self._start(array, init)
+        self.carried[k] = array
+        self.touched.append(array)
+        for p in body.projections:
+            if p.op.name == "last" and p.attrs["index"] == k:
+                outer.values[p] = array
+        if self._direct(k, after):
+            self.step.destination[after] = array
+        else:
+            self.ends.append((array, after))
+
+    def _carry_name(self, k: int) -> str:
+        names = self.loop.graph.loops.get(self.loop, ("", ()))[1]
+        return names[k] if k < len(names) else "carry"
+
+    def _is_carry(self, value: Node, k: int) -> bool:
+        return (
+            value.op.name == "formal"
+            and value.attrs["role"] == "carry"
+            and value.attrs["index"] == k
+        )
+
+    def _next_of_earlier(self, k: int) -> bool:
+        """Is this carry's next value that of another carry too?"""
+        after = self.body.next(k)
+        return any(self.body.next(j) is after for j in self.body.carries if j != k)
+
+    def _start(self, target: Value, init: Node) -> None:
+        core = init
+        while core.op.name == "broadcast":
+            core = core.args[0]
+        if core.op.name == "zero" or (core.is_a("const") and not core.attrs["value"]):
+            self.outer.emit(f"{target.token}.fill(0)", target)
+        elif not core.shape and core.op.name in ("const", "size"):
+            text = self.outer.out.value(core).expr.text
+            self.outer.emit(f"{target.token}.fill({text})", target)
+        else:
+            self.outer.emit(
+                f"np.copyto({target.token}, {self.outer.operand(init)})", target
+            )
+
+    def _states(
+        self, k: int, wish: str, before: list[Node], leaving: list[Node]
+    ) -> None:
+        """All states of a carry in one array: T + 1 entries."""
+        outer, init = self.outer, self.loop.args[k]
+        after = self.body.next(k)
+        shape = (self.steps + 1, *init.shape)
+        states = outer.new(shape, init.kind, f"{wish}_all")
+        self.touched.append(states)
+        first, last = ("-1", "0") if self.reverse else ("0", "-1")
+        start = self.table.view(states, f"{{}}[{first}]", init.shape, True)
+        self._start(start, init)
+        early, late = ("[1:]", "[:-1]") if self.reverse else ("[:-1]", "[1:]")
+        inner = (self.steps, *init.shape)
+        enter = self.table.view(states, f"{{}}{early}", inner, True)
+        leave = self.table.view(states, f"{{}}{late}", inner, True)
+        self.carried[k] = self.entry(enter, "", init.shape, f"{wish}_before")
+        self.step.destination[after] = self.entry(leave, "", init.shape, wish)
+        for p in before:
+            outer.values[p] = enter
+        for p in leaving:
+            outer.values[p] = leave
+        for p in self.body.projections:
+            if p.op.name == "last" and p.attrs["index"] == k:
+                outer.values[p] = self.table.view(
+                    states, f"{{}}[{last}]", init.shape, True
+                )
+
+    def _direct(self, k: int, after: Node) -> bool:
+        """May the next value be written over the carry, where it is computed?"""
+        if after not in self.at or after in self.step.destination:
+            return False
+        if any(self._is_carry(self.body.next(j), k) for j in self.body.carries):
+            return False
+        own = self.at[after]
+        for n in self.order:
+            if self._reads(n, k) and self.at[n] >= own:
+                return False
+        return True
+
+    def _reads(self, n: Node, k: int) -> bool:
+        """Does the line of `n` read carry k?"""
+        stack, seen = list(n.args), set()
+        while stack:
+            m = stack.pop()
+            if m in seen:
+                continue
+            seen.add(m)
+            if self._is_carry(m, k):
+                return True
+            if m not in self.body.function.lines:
+                stack.extend(m.args)
+        return False
+
+    def _rebind(self) -> None:
+        """The next values of the carries, all at once, where they did not go at once."""
+        step = self.step
+        late: list[tuple[Value, str]] = []
+        left, right = [], []
+        for target, after in self.ends:
+            if not target.shape:
+                text = step.out.value(after).expr.text
+                if text != target.token:
+                    left.append(target.root.local)
+                    right.append(text)
+                continue
+            source = step.operand(after)
+            found = self.table.read_in(source)
+            if found and any(found[0].root is t.root for t, _ in self.ends):
+                copy = step.new(after.shape, after.kind, "next")
+                step.emit(f"np.copyto({copy.token}, {source})", copy)
+                source = copy.token
+            late.append((target, source))
+        for target, source in late:
+            if source != target.token:
+                step.emit(f"np.copyto({target.token}, {source})", target)
+        if left:
+            step.emit(f"{', '.join(left)} = {', '.join(right)}", None)
+        for p in self.body.projections:
+            if p.op.name == "last" and p not in self.outer.values:
+                self.outer.values[p] = self.carried[p.attrs["index"]]
+
+    # ------------------------------------------------------------------ projections
+    def _projection(self, p: Node, stores: dict[Node, list[Any]]) -> None:
+        outer = self.outer
+        if p in outer.values or p.op.name == "last":
+            return
+        value = p.attrs["value"]
+        if p.op.name == "total":
+            self._total(p)
+            return
+        array = outer.new(p.shape, p.kind, self._collected(p))
+        self.touched.append(array)
+        outer.values[p] = array
+        if value.shape:
+            wish = self.step._proposed(value) if value in self.at else "entry"
+            entry = self.entry(array, "", value.shape, wish)
+            stores.setdefault(value, []).append(entry)
+        else:
+            stores.setdefault(value, []).append(array)
+
+    def _collected(self, p: Node) -> str:
+        names = self.outer.unit.names
+        if p in names.of:
+            return names.of[p].partition("⟦")[0]
+        primal = names.primal_of(p) if self.outer.function == "backward" else None
+        if primal is not None:
+            return names.adjoint_base(primal)[0]
+        return names.proposed(p)[0]
+
+    def _store(self, value: Node, targets: list[Any]) -> None:
+        """Put a value into each of its entries that it was not computed in."""
+        step = self.step
+        for target in targets:
+            if not value.shape:
+                step.emit(
+                    f"{target.token}[{self.index().token}] = {step.operand(value)}",
+                    target,
+                )
+            elif step.destination.get(value) is not target:
+                step.emit(f"np.copyto({target.token}, {step.operand(value)})", target)
+
+    def _total(self, p: Node) -> None:
+        outer = self.outer
+        if not p.shape:
+            name = outer.unit.names.take(self._collected(p), self.loop.origin.copy)
+            root = Root(p.kind, (), local=name, function=outer.function)
+            v = self.table.whole(root)
+            outer.emit(f"{name} = {'0.0' if p.kind == 'real' else '0'}", None)
+        else:
+            v = outer.new(p.shape, p.kind, self._collected(p))
+            self.touched.append(v)
+            outer.emit(f"{v.token}.fill(0)", v)
+        outer.values[p] = v
+
+    def _totals(self) -> None:
+        for p in self.body.projections:
+            if p.op.name != "total":
+                continue
+            v = self.outer.values[p]
+            value = self.step.operand(p.attrs["value"])
+            if p.shape:
+                self.step.emit(f"np.add({v.token}, {value}, out={v.token})", v)
+            else:
+                self.step.emit(f"{v.token} += {value}", None)
+
+    # ------------------------------------------------------------------ in place
+    def _fuse(self) -> None:
+        """A temporary that ends in an entry is that entry from the start."""
+        instructions = self.step.instructions
+        touched: list[list[Value]] = []
+        for i in instructions:
+            values = self.table.read_in("".join(i.lines))
+            values += [*([i.out] if i.out else []), *i.scratch, *i.reads, *i.writes]
+            for b in i.body:
+                values += self._all(b)
+            touched.append(values)
+        for at in range(len(instructions) - 1, -1, -1):
+            i = instructions[at]
+            if i.out is None or not i.out.root.entry or i.body or i.out.how:
+                continue
+            entry = i.out.root
+            for v in i.over:
+                r = v.root
+                uses = [
+                    k for k, vs in enumerate(touched) if any(x.root is r for x in vs)
+                ]
+                mine = [
+                    k
+                    for k, vs in enumerate(touched)
+                    if any(x.root is entry for x in vs)
+                ]
+                temporary = r.storage is not None and not r.entry and uses[0] < at
+                if not temporary or uses[-1] != at or mine[0] < at:
+                    continue
+                first = instructions[uses[0]]
+                if first.out is None or first.out.root is not r:
+                    continue  # it is there before the step
+                if any(instructions[k].body for k in uses):
+                    continue
+                for x in self.table.values:
+                    if x.root is r:
+                        x.root = entry
+                break
+
+    def _all(self, i: Instruction) -> list[Value]:
+        values = self.table.read_in("".join(i.lines))
+        values += [*([i.out] if i.out else []), *i.scratch, *i.reads, *i.writes]
+        for b in i.body:
+            values += self._all(b)
+        return values
