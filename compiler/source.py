@@ -3,7 +3,7 @@
 Before all stages: a `Source` is one file's text, normalised once (byte order mark, CRLF and
 lone CR), and a `Span` is a half-open range of its characters. Every AST node, every
 diagnostic and every node's origin carries a span, so that whatever the compiler has to say
-can be said at a line and a column. Imports nothing of the compiler.
+can be said at a line and a column.
 
     >>> source = Source.from_text("a.net", "x = 1\\r\\ny = x +\\n")
     >>> span = source.span(6, 7)
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+
+from .records import record
 
 
 def normalise(text: str) -> str:
@@ -78,7 +80,7 @@ class Source:
         return Span(self, start, end)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """A half-open range of characters of a source."""
 

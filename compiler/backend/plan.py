@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from ..ir.node import Node
 from ..ir.program import Joint, Program
+from ..records import record
 from .views import Views
 
 
@@ -25,7 +26,7 @@ class Settings(Protocol):
     def complex(self) -> bool: ...
 
 
-@dataclass(frozen=True)
+@record
 class Bound:
     """Why a node is bound in a function: `name` since `equation`.
 

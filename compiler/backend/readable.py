@@ -140,9 +140,9 @@ class Module:
             functions.append(
                 self.function(f, writers[key], rolled[key], comments, extra)
             )
-        for writer in writers.values():
+        for done in writers.values():
             # It knows its writer: else only the collector would free what they hold.
-            del writer.out
+            del done.out
         return functions
 
     def _as_called(self, f: Function, blocks: list[BlockText]) -> list[BlockText]:

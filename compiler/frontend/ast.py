@@ -28,15 +28,16 @@ further arguments. `fn f(x) = e` has the body `(Return((e,)),)` and `short = Tru
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Literal
 
+from ..records import record
 from ..source import Source, Span
 
 Kind = Literal["real", "int", "bool"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Node:
     """What every node has: where it stands."""
 
@@ -46,14 +47,14 @@ class Node:
 # ------------------------------------------------------------------------ expressions
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expr(Node):
     """An expression; `depth` is the height of its tree."""
 
     depth: int = field(default=1, compare=False, repr=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number(Expr):
     """`64`, `1e-3`: `value` is an int if it is written without point and exponent."""
 
@@ -61,35 +62,35 @@ class Number(Expr):
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String(Expr):
     """`"same"`: a path, an axis pattern or an option word. `value` has no quotes."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bool(Expr):
     """`true`, `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Expr):
     """A name where it is used, and also where it is defined."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array(Expr):
     """`[1, 2]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arg(Node):
     """An argument of a call: `64`, or by keyword `k = 3`."""
 
@@ -97,7 +98,7 @@ class Arg(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Expr):
     """`f(a, k = b)`; `name` has the span of `f` alone."""
 
@@ -105,7 +106,7 @@ class Call(Expr):
     args: tuple[Arg, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage(Node):
     """One step of a pipe: `|> f` or `|> f(a)`, which is `f(left, a)`.
 
@@ -119,7 +120,7 @@ class Stage(Node):
     parens: bool = field(default=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pipe(Expr):
     """`value |> f(a) |> g`, flat, first stage first."""
 
@@ -127,7 +128,7 @@ class Pipe(Expr):
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice(Node):
     """`a:b` inside an index; either end may be missing."""
 
@@ -135,12 +136,12 @@ class Slice(Node):
     stop: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stretch(Node):
     """`*`: a stretch axis, in an index (`x[:, *]`) or in a shape."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rest(Node):
     """`...` in an index: all the axes that are not named."""
 
@@ -148,7 +149,7 @@ class Rest(Node):
 IndexItem = Expr | Slice | Stretch | Rest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index(Expr):
     """`value[items]`."""
 
@@ -156,14 +157,14 @@ class Index(Expr):
     items: tuple[IndexItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transpose(Expr):
     """`x'` or `x.T`: the last two axes change places."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Power(Expr):
     """`base ^ exponent` (also `**`)."""
 
@@ -172,7 +173,7 @@ class Power(Expr):
     symbol_span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Expr):
     """`-x`, `+x`, `not x`."""
 
@@ -180,7 +181,7 @@ class Unary(Expr):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chain(Expr):
     """Operands joined from left to right by operators of one level, flat.
 
@@ -197,7 +198,7 @@ class Chain(Expr):
         return zip(self.symbols, self.symbol_spans, self.operands[1:], strict=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare(Expr):
     """`left < right`: one comparison; they do not chain."""
 
@@ -207,7 +208,7 @@ class Compare(Expr):
     symbol_span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Expr):
     """`if condition then yes else no`, decided at compile time."""
 
@@ -219,7 +220,7 @@ class If(Expr):
 # ------------------------------------------------------------------------------ types
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pack(Node):
     """`...` or `...S` in a shape: any leading axes."""
 
@@ -229,7 +230,7 @@ class Pack(Node):
 Dim = Expr | Pack | Stretch
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Type(Node):
     """`[N, 784]`, `int[N]`, `bool`: kind and axes; no brackets and no axes: a scalar."""
 
@@ -240,14 +241,14 @@ class Type(Node):
 # ------------------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Statement(Node):
     """A statement; `doc` are the `##` lines above it, joined by line ends."""
 
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use(Statement):
     """`use a, b from "lib.net"`."""
 
@@ -255,7 +256,7 @@ class Use(Statement):
     path: String
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Const(Statement):
     """`const name = value`."""
 
@@ -263,7 +264,7 @@ class Const(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leaf(Statement):
     """What `input`, `param`, `state` and `random` share: names, one type, one filling."""
 
@@ -271,33 +272,33 @@ class Leaf(Statement):
     type: Type | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Input(Leaf):
     """`input x, y: [N]`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Param(Leaf):
     """`param W: [D, k] = he()`."""
 
     fill: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class State(Leaf):
     """`state seen: [k] = 0`."""
 
     fill: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Random(Leaf):
     """`random eps: [N, k] = normal(0, 1)`."""
 
     fill: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formal(Node):
     """A formal argument: `x: [..., d]`, `n`, `k = 3`."""
 
@@ -306,7 +307,7 @@ class Formal(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function(Statement):
     """`fn` or `layer`. A body `= e` is `(Return((e,)),)` with `short` true."""
 
@@ -317,7 +318,7 @@ class Function(Statement):
     short: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Root(Statement):
     """`loss [name] [: type] [over a, b] = value` and `metric` likewise."""
 
@@ -328,7 +329,7 @@ class Root(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output(Statement):
     """`output name [: type] = value`."""
 
@@ -337,14 +338,14 @@ class Output(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputNames(Statement):
     """`output a, b`: values that exist already."""
 
     names: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target(Node):
     """What an equation defines: a name, or in a `for` a place in a sequence."""
 
@@ -352,7 +353,7 @@ class Target(Node):
     indices: tuple[IndexItem, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Define(Statement):
     """An equation: `a, b: type = value`."""
 
@@ -361,7 +362,7 @@ class Define(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update(Statement):
     """`update s = value`: the new value of a state."""
 
@@ -369,7 +370,7 @@ class Update(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repeat(Statement):
     """`repeat [index in] count { body }`: unrolled."""
 
@@ -378,7 +379,7 @@ class Repeat(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Statement):
     """`for index in count { body }`: a loop at run time."""
 
@@ -387,14 +388,14 @@ class For(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return(Statement):
     """`return a, b`."""
 
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting(Node):
     """`key = value` or `key target = value` in `train { }`."""
 
@@ -403,14 +404,14 @@ class Setting(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Train(Statement):
     """`train { … }`."""
 
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program(Node):
     """A whole file; `doc` is the comment that it begins with."""
 

@@ -7,9 +7,9 @@ scalars are broadcast; any other broadcasting is a ``broadcast`` node that stand
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..records import record
 from .dims import Shape
 from .op import Kind, Op
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Number = int | float | bool
 
 
-@dataclass(frozen=True)
+@record
 class Origin:
     """Where a node comes from: no part of its identity.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..records import record
 from .dims import Dim
 from .graph import Graph
 from .node import Node, Number
@@ -18,7 +19,7 @@ from .node import Node, Number
 Rows = Literal["mean", "sum", "free"]
 
 
-@dataclass(frozen=True)
+@record
 class Equation:
     """One equation of the user's text, as a block of the emitted functions.
 
@@ -38,7 +39,7 @@ class Equation:
     repeat: str = ""  # "repeat 3", for the comment of a loop
 
 
-@dataclass(frozen=True)
+@record
 class Binding:
     """`name` stands for `node` since `equation`. `copy`: the version in a repeat."""
 

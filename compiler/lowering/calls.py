@@ -17,6 +17,7 @@ from ..errors import calls as prose
 from ..frontend import ast
 from ..frontend.signatures import Primitive
 from ..ir.dims import ONE, Dim, Shape
+from ..records import record
 from ..source import Span
 from .context import Lowering
 from .operators import as_kind
@@ -24,7 +25,7 @@ from .scopes import Scope
 from .values import Function, Mistake, Thing, Unknown, Value, what
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Passed:
     """One argument as it is written; `keyword` is None for a positional one."""
 

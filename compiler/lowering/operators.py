@@ -8,13 +8,12 @@ made: shapes follow rules B1 to B3 of `ir.dims.broadcast`, and the DAG has equal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import shapes as prose
 from ..errors.form import Diagnostic
 from ..ir.dims import Dim, Mismatch, Shape, broadcast, plain
 from ..ir.node import Node
 from ..ir.op import Kind
+from ..records import record
 from ..source import Span
 from . import sizes
 from .context import Lowering
@@ -35,7 +34,7 @@ COMPARISONS: dict[str, tuple[str, bool, bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """A value where it is written."""
 

@@ -22,6 +22,7 @@ from ..frontend.signatures import Primitive
 from ..ir.dims import Dim, Shape, plain, show
 from ..ir.node import Node, Number
 from ..ir.op import Kind
+from ..records import record
 from ..source import Span
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Mistake(Exception):
         super().__init__(diagnostic)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Value:
     """A tensor or scalar."""
 
