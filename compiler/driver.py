@@ -20,7 +20,7 @@ from typing import Any
 
 from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
-from .backend import readable
+from .backend import fast, readable
 from .backend.schedule import schedule
 from .backend.signature import signature
 from .errors import (
@@ -42,6 +42,7 @@ from .lowering.lower import lower
 from .passes import run_passes
 from .source import Source
 
+FAST = 2  # the level from which on modules have planned buffers
 STAGES = ("ast", "names", "dag", "grad", "opt", "schedule", "py")
 
 
@@ -57,6 +58,9 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     complex: bool = False  # forms that are analytic in complex numbers, for `check`
     loss: str | None = None  # of several losses this one alone, over all, for `check`
+    poison: bool = (
+        False  # -O2: buffers are filled with NaN when nobody reads them any more
+    )
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,18 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
 
 def behind(program: Program, options: Options) -> Iterator[Any]:
     """The stages after lowering: where a program is source, where it came from is no matter."""
+    if options.complex:  # the forms that are analytic are those of -O1
+        options = replace(options, level=min(options.level, FAST - 1))
     yield (joint := differentiate(program, options.wrt))
     yield (optimised := run_passes(joint, options.level))
     yield (plan := schedule(optimised, options))
-    text = readable.emit(plan, options)
-    yield Compiled(text, signature(plan), (), figures(joint, plan), {})
+    described = signature(plan)
+    if options.level < FAST:
+        text = readable.emit(plan, options)
+    else:
+        made = fast.emit(plan, options)
+        text, described["work"] = made.text, made.work
+    yield Compiled(text, described, (), figures(joint, plan), {})
 
 
 def compile_program(program: Program, options: Options) -> Compiled:

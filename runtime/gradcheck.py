@@ -291,7 +291,8 @@ def _function(module: Network, network: Network, point: Point) -> Loss:
     names = network.signature["functions"]["forward"]["inputs"]
     given = dict(zip(names, point.arrays, strict=True))
     rest = module.extras("forward", point.state, point.noise)
-    rest += [given[name] for name in needs["inputs"]]
+    inputs = [given[name] for name in needs["inputs"]]
+    rest += [*inputs, *module.work(inputs, point.noise, point.theta.dtype)]
     forward = module.module["forward"]
 
     def loss(theta: Vector) -> Any:
@@ -307,6 +308,12 @@ def _emitted(network: Network, point: Point) -> tuple[Vector, Vector]:
     gradients = []
     with np.errstate(all="ignore"):
         for cotangent in (1.0, -2.5):
+            if network.signature.get("work") is not None:  # it writes into ∇ itself
+                vector = np.zeros_like(point.theta)
+                step = network.stepper(point.theta, vector, dict(point.state))
+                step(point.arrays, point.noise, cotangent)
+                gradients.append(vector)
+                continue
             _, saved, *_ = network.call(
                 "forward", point.theta, point.arrays, point.state, point.noise
             )

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import check_range, check_shape, converted
+from .buffers import Buffers
 from .errors import DataError
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
@@ -53,8 +54,13 @@ Noise = Mapping[str, Array]
 class Step(Protocol):
     """A training step: fills ∇, moves the state on, and returns the loss."""
 
-    def __call__(self, arrays: Sequence[Array], noise: Noise | None = None) -> float:
-        """`noise` may be absent where the program draws nothing."""
+    def __call__(
+        self,
+        arrays: Sequence[Array],
+        noise: Noise | None = None,
+        d_loss: float = 1.0,
+    ) -> float:
+        """`noise` may be absent where the program draws nothing. ∇ is times `d_loss`."""
 
 
 def _import(name: str, *rest: Any) -> Any:
@@ -71,6 +77,7 @@ def _import(name: str, *rest: Any) -> Any:
 _BUILTINS = {
     "enumerate": enumerate,
     "len": len,
+    "list": list,
     "range": range,
     "reversed": reversed,
     "zip": zip,
@@ -389,10 +396,22 @@ class Network:
         if self.signature["functions"][function]["params"]:
             leading.append(self.views(theta))
         extras = self.extras(function, state, noise)
+        given = tuple(arrays)
+        if function == "forward":
+            given += self.work(given, noise, theta.dtype)
         try:
-            return self.module[function](*leading, *extras, *arrays)
+            return self.module[function](*leading, *extras, *given)
         except IndexError as error:
             raise self.outside(error) from error
+
+    def work(
+        self, arrays: Sequence[Array], noise: Noise | None, dtype: Any
+    ) -> tuple[Any, ...]:
+        """New memory for one call of `forward`: its last arguments, none below -O2."""
+        planned = self._buffers(dtype, {})
+        if planned is None:
+            return ()
+        return planned.of((), lambda: self._all_sizes(arrays, noise))
 
     def outside(self, error: IndexError) -> DataError:
         """An index that the program computes has no range that data are checked by."""
@@ -435,22 +454,52 @@ class Network:
         if needs.get("state"):
             leading += (remembered,)
         random, states = bool(needs.get("noise")), bool(self.signature["states"])
+        planned = self._buffers(nabla.dtype, views)
 
-        def step(arrays: Sequence[Array], noise: Noise | None = None) -> float:
+        def step(
+            arrays: Sequence[Array], noise: Noise | None = None, d_loss: float = 1.0
+        ) -> float:
             drawn = (noise,) if random else ()
+            work: tuple[Any, ...] = ()
+            if planned is not None:
+                shapes = tuple([array.shape for array in arrays])
+                work = planned.of(shapes, lambda: self._all_sizes(arrays, noise))
             try:
-                loss, saved, *new = forward(*leading, *drawn, *arrays)
+                loss, saved, *new = forward(*leading, *drawn, *arrays, *work)
             except IndexError as error:
                 raise self.outside(error) from error
-            gradients = backward(saved)
-            for path, view in trained:
-                view[...] = gradients[path]
+            if planned is not None:
+                backward(saved, d_loss, work[0])
+            else:
+                gradients = backward(saved, d_loss)
+                for path, view in trained:
+                    view[...] = gradients[path]
             if states and math.isfinite(loss):
                 for path, value in new[0].items():
                     remembered[path] = np.asarray(value, remembered[path].dtype)
             return float(loss)
 
         return step
+
+    def _buffers(self, dtype: Any, views: Mapping[str, Array]) -> Buffers | None:
+        """The memory of training steps, where the module plans it."""
+        if self.signature.get("work") is None:
+            return None
+        make = self.module["buffers"]
+        return Buffers(make, self.signature, dtype, views)
+
+    def _all_sizes(
+        self, arrays: Sequence[Array], noise: Noise | None
+    ) -> dict[str, int]:
+        """The sizes that inputs, draws and parameters bind."""
+        known = self.sizes_of("forward", arrays)
+        for entry in self.draws("forward"):
+            shape = np.shape((noise or {}).get(entry["path"], 0))
+            for dim, size in zip(entry["shape"], shape, strict=False):
+                names = symbols(dim)
+                if len(names) == 1 and evaluate(dim, {names[0]: 1}) == 1:
+                    known.setdefault(names[0], size)
+        return known
 
     # --------------------------------------------------------------------- checked inputs
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 SUMMARY = "compare the emitted gradients with differences"
-LATER = ("-O2", "--exact", "--against")
+LATER = ("--exact", "--against")
 
 
 def parser() -> Parser:

@@ -31,14 +31,20 @@ if TYPE_CHECKING:
 
 
 def add_level(parser: Parser) -> None:
-    """`-O0` and `-O1`."""
+    """`-O0`, `-O1`, `-O2`, and what is for testing the last."""
     parser.add_argument(
         "-O",
         dest="level",
         type=int,
-        choices=(0, 1),
+        choices=(0, 1, 2),
         default=1,
-        help="0: one line an operation; 1 (default): rewritten, and still explained",
+        help="0: one line an operation; 1 (default): rewritten, and still explained; "
+        "2: on planned buffers, the fastest",
+    )
+    parser.add_argument(
+        "--poison",
+        action="store_true",
+        help="at -O2, fill buffers with NaN where nobody reads them any more (for tests)",
     )
 
 
@@ -53,6 +59,7 @@ def options_of(args: Namespace, folder: Path) -> Options:
         folder=folder,
         wrt=tuple(getattr(args, "wrt", None) or ()),
         limits=limits_of(args.limits),
+        poison=getattr(args, "poison", False),
     )
 
 
@@ -143,11 +150,11 @@ def load(compiled: Compiled) -> Network:
 
 
 def open_run(path: str, weights: str) -> Trained:
-    """A run folder, its program compiled anew."""
+    """A run folder or a checkpoint, its program compiled anew."""
     from .. import open_run as open_folder
 
     folder = Path(path)
-    if not folder.is_dir():
+    if not folder.exists():
         raise UsageError(
             "no-run", f"there is no run folder `{path}`", help=runs_near(folder)
         )

@@ -111,6 +111,7 @@ class _Writer:
         self.before: dict[Root, Root] = {}  # and back
         self.names_of_slots: list[str] = []
         self.views: dict[tuple[str, str], str] = {}  # of a variable -> its variable
+        self.texts: dict[str, str] = {}  # variable -> where it lies
         self.defined: dict[str, str] = {}  # variable -> the text that makes it
         self.used: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
         self.saved: dict[str, None] = {}
@@ -161,11 +162,20 @@ class _Writer:
             home = self.layout.home(r.storage) if r.storage else None
             if home is not None and home.given:
                 made = self._gradient(self.given[home])
+                r = self.given[home]
                 break
             if r.name or self._own(r) or r not in self.chained:
                 made = r.name or self._give(r)
                 break
             path.append(self.chained[r])
+        if not any(
+            r.name for r in path
+        ):  # a value that both functions compute: two places
+            text = self._made(path[-1])
+            if self.texts.setdefault(made, text) != text:
+                bare, _, copy = made.partition("⟦")
+                made = self.names.take(bare, _copy_of(copy))
+                self.texts[made] = text
         for r in path:
             r.name = made
             if r.node is not None:

@@ -16,7 +16,7 @@ from ...ir.dims import ONE, Dim, Shape, as_shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
 from ...ops.layout import index_text
-from ..expressions import BOOL, REAL, WEAK, Expressions, _ones_dropped, _ones_inserted
+from ..expressions import BOOL, REAL, WEAK, Expressions
 from ..expressions import Value as Expression
 from ..memory import Storage
 from ..plan import Function
@@ -326,7 +326,7 @@ class Frame:
         if v.shape == shape:
             return v
         if not v.contiguous:
-            index = _ones_inserted(v.shape, shape) or _ones_dropped(v.shape, shape)
+            index = index_of_ones(v.shape, shape)
             if index is not None:
                 return self.table.view(v, f"{{}}[{index}]", shape)
             v = self.copied(v, n)
@@ -408,6 +408,27 @@ class Frame:
                 else:
                     holes[key] = self.out._described(n, key, [])
         return self.table.view(v, made.fill(holes).text, n.shape, contiguous)
+
+
+def index_of_ones(old: Shape, new: Shape) -> str | None:
+    """`:, None, 0`: the index that puts axes of size 1 in, or takes them out; else None."""
+    parts: list[str] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        if i < len(old) and j < len(new) and old[i] == new[j]:
+            parts.append(":")
+            i, j = i + 1, j + 1
+        elif j < len(new) and new[j] == ONE:
+            parts.append("None")
+            j += 1
+        elif i < len(old) and old[i] == ONE:
+            parts.append("0")
+            i += 1
+        else:
+            return None
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    return ", ".join(parts) or None
 
 
 Form = Callable[["Frame", Node], bool]
