@@ -38,7 +38,7 @@ def dump(stage: str, value: Any) -> str:
     raise ValueError(f"stage {stage!r} has no printed form")
 
 
-def dump_ast(tree: ast.Program) -> str:
+def dump_ast(tree: ast.Node) -> str:
     """The tree: a line a node with its place, its plain fields, its children below it."""
     lines: list[str] = []
     stack: list[tuple[int, str, Any]] = [(0, "", tree)]

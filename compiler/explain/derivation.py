@@ -157,7 +157,10 @@ def _derive(
     readers = _readers(found, named)
     steps = []
     for node, link in links.items():
-        formula = reading.formulas[table.get(link, link)]
+        now = table.get(link, link)
+        formula = (
+            Name(moved[now], len(now.shape)) if now in moved else reading.formulas[now]
+        )
         steps.append(
             Step(
                 node,

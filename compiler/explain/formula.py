@@ -105,12 +105,16 @@ class Index:
 
 @dataclass(frozen=True)
 class Apply:
-    """`function(args, option = value)`; `rank` is that of what it gives."""
+    """`function(args, option = value)`; `rank` is that of what it gives.
+
+    `over` are the sizes that a reduction goes over, as a sum sign has them.
+    """
 
     function: str
     args: tuple[Formula, ...]
     options: tuple[tuple[str, str], ...] = ()
     rank: int = 0
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,9 @@ def times(a: Formula, b: Formula) -> Formula:
         return b
     if b == ONE:
         return a
+    folded = _folded(a, b)
+    if folded is not None:
+        return folded
     if a == b:
         return Binary("^", a, Number(2))
     if _lead(b) < _lead(a):
@@ -276,6 +283,16 @@ def times(a: Formula, b: Formula) -> Formula:
     if isinstance(a, Binary) and a.sign == "*" and _lead(b) < _lead(a.right):
         return Binary("*", times(a.left, b), a.right)
     return Binary("*", a, b)
+
+
+def _folded(a: Formula, b: Formula) -> Formula | None:
+    """The product of two whole numbers that have no name."""
+    for f in (a, b):
+        plain = isinstance(f, Number) and not f.name and type(f.value) is int
+        if not plain:
+            return None
+    assert isinstance(a, Number) and isinstance(b, Number)
+    return Number(a.value * b.value)
 
 
 def _lead(f: Formula) -> int:

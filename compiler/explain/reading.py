@@ -323,7 +323,7 @@ class Reader:
             return None
         if said.function != "sum" or known != entries:
             return None
-        return Apply("mean", said.args, said.options, rank)
+        return Apply("mean", said.args, said.options, rank, said.over)
 
     def _shaped(self, n: Node) -> Formula:
         match n.op.name:
@@ -376,7 +376,8 @@ class Reader:
             options = () if axes == (len(x.shape) - 1,) else options
             return Apply("softmax", (self._full(x),), options, len(n.shape))
         options += (("keep", "true"),)
-        return Apply(n.op.name, (self._full(x),), options, len(n.shape))
+        over = _over(axes, x.shape)
+        return Apply(n.op.name, (self._full(x),), options, len(n.shape), over)
 
     def _reshape(self, n: Node) -> Formula:
         x = n.args[0]
@@ -408,7 +409,8 @@ class Reader:
         if n.op.name in REDUCTIONS and tuple(n.attrs["axes"]) == axes:
             every = len(axes) == len(n.shape)
             options = () if every else _axes(axes)
-            return Apply(n.op.name, (self._full(n.args[0]),), options, rank)
+            over = _over(axes, n.args[0].shape)
+            return Apply(n.op.name, (self._full(n.args[0]),), options, rank, over)
         if n.op.name in ("argmax",) and (n.attrs["axis"],) == axes:
             options = (("axis", str(axes[0])),)
             return Apply("argmax", (self._full(n.args[0]),), options, rank)
@@ -434,7 +436,7 @@ class Reader:
             and isinstance(said, Apply)
             and said.function == "sum"
         ):
-            return Apply("mean", said.args, said.options, said.rank)
+            return Apply("mean", said.args, said.options, said.rank, said.over)
         return None
 
     # ------------------------------------------------------------------ loops
@@ -574,6 +576,10 @@ def _axes(axes: Sequence[int]) -> tuple[tuple[str, str], ...]:
     if len(axes) == 1:
         return (("axis", str(axes[0])),)
     return (("axis", _numbers(axes)),)
+
+
+def _over(axes: Sequence[int], shape: Shape) -> tuple[str, ...]:
+    return tuple(str(shape[i]) for i in axes)
 
 
 def _new_axes(before: Shape, after: Shape) -> tuple[str, ...] | None:

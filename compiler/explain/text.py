@@ -41,7 +41,7 @@ def _written(f: Formula) -> tuple[str, Binds]:
         case Size():
             return f.text, _size_binds(f.text)
         case Minus():
-            return "-" + within(f.x, Binds.SIGN), Binds.SIGN
+            return "-" + within(f.x, Binds.PRODUCT), Binds.SUM
         case Not():
             return "not " + within(f.x, Binds.COMPARE), Binds.NOT
         case Transposed():

@@ -1,0 +1,207 @@
+"""`gradc explain`: where a gradient comes from, in formulas that one can check.
+
+gradc explain mlp.net                         # the derivation, link by link
+gradc explain mlp.net:10                      # all that came of one line
+gradc explain mlp.net --param W1 --columns    # one parameter, in the books' form
+gradc explain f.net --at x=1,w1=0.5 --paths   # with numbers, path by path
+gradc explain broadcast                       # what an error means
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from .exits import Exit, UsageError
+from .options import Parser, add_common, positive
+from .programs import one_blas_thread
+from .terminal import Terminal
+from .tracing import Numbers, parameter_of, shown, traced
+
+if TYPE_CHECKING:
+    from gradc.compiler.explain.provenance import Trace
+    from gradc.compiler.ir.node import Node
+
+SUMMARY = "the derivation of a gradient, a line, or an error"
+
+
+def parser() -> Parser:
+    """The flags of `gradc explain`."""
+    made = Parser(
+        "explain",
+        __doc__.splitlines()[0],
+        examples=__doc__.split("\n\n", 1)[1],
+    )
+    made.add_argument(
+        "file",
+        metavar="FILE[:LINE]|ID",
+        help="a .net file (- for stdin), a line of it, or the id of an error",
+    )
+    made.add_argument("--param", metavar="W1", help="one parameter (or input) alone")
+    made.add_argument(
+        "--paths", action="store_true", help="the sum over paths: how many, and each"
+    )
+    made.add_argument(
+        "--most",
+        type=positive,
+        metavar="N",
+        help="show up to so many paths one by one (16)",
+    )
+    made.add_argument(
+        "--at",
+        metavar="x=1,w=0.5|FILE:ROW",
+        action="append",
+        default=[],
+        help="numbers beside the formulas; what is not given is drawn",
+    )
+    made.add_argument(
+        "--size", metavar="N=8", action="append", default=[], help="a size, for --at"
+    )
+    made.add_argument(
+        "--columns",
+        action="store_true",
+        help="an example is a column, as in the books: z = W x + b",
+    )
+    made.add_argument("--format", choices=("text", "latex", "md"), default="text")
+    add_common(made)
+    return made
+
+
+def run(args: Namespace, terminal: Terminal) -> Exit:
+    """Print the derivation, what came of a line, or an essay."""
+    from gradc.compiler.errors.essays import essay, essays
+
+    if re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", args.file):
+        text = essay(args.file)
+        if text is not None:
+            terminal.product(text)
+            return Exit.OK
+        from .options import suggestion
+
+        raise UsageError(
+            "no-file",
+            f"`{args.file}` is neither a file nor the id of an error",
+            help=suggestion(args.file, essays()) or "see `gradc explain --help`",
+        )
+    one_blas_thread()
+    line = 0
+    found = re.fullmatch(r"(.+):(\d+)", args.file)
+    if found:
+        args.file, line = found[1], int(found[2])
+    trace, options, folder = traced(args)
+    numbers = Numbers(trace, options, args, folder, args.at) if args.at else None
+    if line:
+        return explain_line(trace, line, args, terminal)
+    explained = sections_of(trace, args, numbers)
+    terminal.product(explained)
+    return Exit.OK
+
+
+def sections_of(trace: Trace, args: Namespace, numbers: Numbers | None) -> str:
+    """All that is asked for, on one page."""
+    from gradc.compiler.explain.page import Prose, Section, in_columns, render
+    from gradc.compiler.explain.report import (
+        chosen,
+        closed_report,
+        derivation_report,
+        paths_report,
+        wanted_nodes,
+    )
+
+    key = None if args.param is None else parameter_of(trace, args.param)
+    sections: list[Section] = []
+    adjoints: set[str] = set()
+    layers = False
+    found = chosen(trace, key)
+    if key is not None and not found:
+        raise UsageError(
+            "no-gradient",
+            f"no loss of {trace.program.name} moves `{args.param}`: it has no gradient",
+        )
+    if args.paths:
+        keys = [key] if key is not None else list(trace.joint.gradients)
+        if not keys:
+            raise UsageError(
+                "no-loss",
+                f"{trace.program.name} has no loss, so there are no paths to it",
+            )
+        more = {} if args.most is None else {"most": args.most}
+        report, nodes = paths_report(trace, keys, **more)
+        report.sections = with_values(report.sections, nodes, numbers)
+        sections += report.sections
+        adjoints |= report.adjoints
+    else:
+        closed, nodes = closed_report(trace, key)
+        if numbers is not None:
+            sections.append(Section("", (Prose(numbers.said()),)))
+        if found:
+            wanted = wanted_nodes(found)
+            values = values_of(wanted, numbers, args.columns)
+            report = derivation_report(trace, found, values, books=args.columns)
+            sections += report.sections
+            adjoints |= report.adjoints
+            layers = report.layers
+        sections += with_values(closed.sections, nodes, numbers)
+        adjoints |= closed.adjoints
+    if not sections:
+        raise UsageError(
+            "no-gradient",
+            f"{trace.program.name} has neither a loss nor a formula of single numbers",
+            help="a line of it can be explained: gradc explain FILE:LINE",
+        )
+    if args.columns:
+        sections = in_columns(sections)
+    return render(sections, args.format, adjoints, layers)
+
+
+def values_of(
+    wanted: dict[str, Node], numbers: Numbers | None, columns: bool = False
+) -> dict[str, str]:
+    """The values of nodes, as they are printed; matrices turned where examples are columns."""
+    if numbers is None or not wanted:
+        return {}
+    found = numbers.of(wanted)
+    if columns:
+        found = {k: a.T if a.ndim == 2 else a for k, a in found.items()}
+    return {name: shown(array) for name, array in found.items()}
+
+
+def with_values(
+    sections: list[Any], nodes: dict[str, Node], numbers: Numbers | None
+) -> list[Any]:
+    """The same sections, with a value beside each statement whose node is known."""
+    from dataclasses import replace
+
+    from gradc.compiler.explain.page import Statement
+
+    values = values_of(nodes, numbers)
+    if not values:
+        return sections
+
+    def row(at: Any) -> Any:
+        if isinstance(at, Statement) and at.left in values:
+            return replace(at, value=values[at.left])
+        return at
+
+    return [replace(s, rows=tuple(row(r) for r in s.rows)) for s in sections]
+
+
+def explain_line(trace: Trace, line: int, args: Namespace, terminal: Terminal) -> Exit:
+    """All that came of one line."""
+    from gradc.compiler.explain.line import line_document, line_sections
+    from gradc.compiler.explain.page import render
+
+    lines = trace.source.text.count("\n") + 1
+    if not 1 <= line <= lines:
+        raise UsageError(
+            "no-line", f"{trace.source.name} has no line {line}; it has {lines}"
+        )
+    if args.json:
+        document = line_document(trace, line)
+        terminal.product(json.dumps(document, ensure_ascii=False))
+        return Exit.OK
+    sections, adjoints = line_sections(trace, line)
+    terminal.product(render(sections, args.format, adjoints))
+    return Exit.OK
