@@ -399,6 +399,10 @@ class Names:
         if hint is None and n in self.plan.views.folded:
             n = n.args[0]
             hint = self.hints.get(n)
+        m = n
+        while hint is None and m.op.result == "x" and self.plan.views.is_view(m):
+            m = m.args[0]  # `q` for the heads of q
+            hint = self.hints.get(m)
         if hint is not None:
             base, instance = hint
             return (base + str(instance) if instance else base), copy

@@ -11,9 +11,10 @@ equation, its line in the program, and in `backward` the chain rule of that equa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..ir.dims import told
 from ..ir.node import Node
 from ..ir.program import Param
 from .comments import Commentary
@@ -238,25 +239,33 @@ class Module:
             return []
         writer = writers["backward"]
         plain = rolled["backward"].saved
+        found = told([n.shape for n in plain])
         return [
-            s
-            for s in self.symbols(writer)
-            if s in writer.out.symbols_used and self._size_line(s, plain) is None
+            s for s in self.symbols(writer) if s in writer.out.symbols_used - set(found)
         ]
 
-    def _size_line(self, symbol: str, arrays: Iterable[Node]) -> str | None:
-        spell = self.spell
-        for simple in (True, False):
-            for n in arrays:
-                for axis, d in enumerate(n.shape):
-                    if symbol not in d.symbols():
-                        continue
-                    text = self.flat.get(self.names.of[n], self.names.of[n])
-                    at = item(named(f"{text}.shape"), str(axis))
-                    made = solve_for(symbol, d, at, spell)
-                    if made is not None and (not simple or made.text == at.text):
-                        return f"{spell(symbol)} = {made.text}"
-        return None
+    def _size_lines(self, used: Collection[str], arrays: Sequence[Node]) -> list[str]:
+        """Where a function takes its sizes from, and those that it takes them from."""
+        found = told([n.shape for n in arrays])
+        wanted: set[str] = set()
+        stack = [s for s in used if s in found]
+        while stack:
+            s = stack.pop()
+            if s not in wanted:
+                wanted.add(s)
+                stack += found[s].given
+        # In the order of the inputs, but for a size that needs another one first.
+        plain = [
+            s for s in self.plan.program.symbols if s in wanted and not found[s].given
+        ]
+        lines = []
+        for s in dict.fromkeys([*plain, *(s for s in found if s in wanted)]):
+            n, axis = arrays[found[s].shape], found[s].axis
+            text = self.flat.get(self.names.of[n], self.names.of[n])
+            at = item(named(f"{text}.shape"), str(axis))
+            made = solve_for(s, n.shape[axis], at, self.spell)
+            lines.append(f"{self.spell(s)} = {made.text}")
+        return lines
 
     def symbols(self, writer: Writer) -> list[str]:
         """The sizes of the program, those that inputs tell first."""
@@ -307,13 +316,14 @@ class Module:
                 ]
                 lines += self._unpack(table, rows)
         arrays = list(rolled.saved) if backward else inputs + unpacked
-        for s in self.symbols(writer):
-            if (s in writer.out.symbols_used and not (backward and s in extra)) or (
-                f.name == "forward" and s in extra
-            ):
-                found = self._size_line(s, arrays)
-                if found:
-                    lines.append("    " + found)
+        used = set(writer.out.symbols_used)
+        if backward:
+            used -= set(extra)
+        elif f.name == "forward":
+            used |= set(extra)
+        found = self._size_lines(used, arrays)
+        ranks = {self._final(self.names.of[n]): len(n.shape) for n in arrays}
+        lines += ["    " + line for line in _together(found, ranks)]
         if rolled.stored:
             lines.append(f"    {RESULTS[f.name]} = {{}}")
         bare = len(lines) == start
@@ -429,6 +439,25 @@ class Module:
             return []
         sign = "|=" if rolled.stored else "="
         return listing(f"{RESULTS[function]} {sign} {{", items, "}", 4)
+
+
+def _together(lines: Sequence[str], ranks: Mapping[str, int]) -> list[str]:
+    """`N, T = x.shape` for `N = x.shape[0]`, `T = x.shape[1]`, where x has two axes."""
+    found = [re.fullmatch(r"(\w+) = (\w+)\.shape\[(\d+)\]", text) for text in lines]
+    parts = [m.groups() if m else ("", "", "") for m in found]
+    out: list[str] = []
+    i = 0
+    while i < len(lines):
+        array = parts[i][1]
+        rank = ranks.get(array, 0)
+        run = parts[i : i + rank]
+        if rank > 1 and [p[1:] for p in run] == [(array, str(k)) for k in range(rank)]:
+            out.append(f"{', '.join(p[0] for p in run)} = {array}.shape")
+            i += rank
+        else:
+            out.append(lines[i])
+            i += 1
+    return out
 
 
 def _inputs(plan: Plan) -> set[str]:

@@ -24,6 +24,7 @@ from ..ir.program import Equation
 from .comments import Commentary
 from .names import MARKED, Names, base_of, copy_of, mark
 from .plan import Plan
+from .pyast import listing
 from .sources import Source, sources
 from .statements import BlockText, Statement
 
@@ -755,12 +756,13 @@ def loop_lines(
         return TOKEN.sub(lambda found: named(found[0]), text)
 
     table = RESULTS.get(name, "")
+    stored: set[str] = set()
     lines: list[str] = []
-    start = [f"    {text}" for text in loop.head]
+    begin = [f"    {text}" for text in loop.head]
     if loop.list_name and not backward:
-        start.append(f"    {loop.list_name} = []")
+        begin.append(f"    {loop.list_name} = []")
     if not loop.common:
-        lines, start = start, []
+        lines, begin = begin, []
     low, high = loop.low, loop.high
     span = f"range({high + 1})" if low == 0 else f"range({low}, {high + 1})"
     if backward:
@@ -774,20 +776,20 @@ def loop_lines(
     else:
         lines.append(f"    # {equations[unit.blocks[0].equation].repeat}")
     lines += [_with_shape(f"    {spell(s.text)}", s, width) for s in loop.common]
-    lines += start
+    lines += begin
     lines.append(f"    for i in {span}:")
     pad = " " * 8
     if backward and loop.saves:
-        left = ", ".join(loop.variable(b, d) for b, d in loop.saves)
         at = "i" if low == 0 else f"i - {low}"
-        lines.append(f"{pad}{left} = {loop.list_name}[{at}]")
+        left = [loop.variable(b, d) for b, d in loop.saves]
+        one = f"{pad}{', '.join(left)} = {loop.list_name}[{at}]"
+        many = listing("(", left, f") = {loop.list_name}[{at}]", 8)
+        lines += [one] if len(one) <= width else many
     if not backward:
         lines += _unpacked(unit, params, loop, width)
         for base, old in loop.before.items():
             lines.append(f"{pad}{old} = {base}")
-    saved = ", ".join(loop.variable(b, d) for b, d in loop.saves)
-    if len(loop.saves) > 1:
-        saved = f"({saved})"
+    appended = _appended(loop, width) if loop.saves and not backward else []
     k = 0
     start = len(lines)
     for block in unit.blocks:
@@ -803,27 +805,41 @@ def loop_lines(
             if backward:
                 lines += comments.chain_rule(e.index, 8, spell)
         for s in block.statements:
-            if k == loop.append_at and not backward and loop.saves:
-                lines.append(f"{pad}{loop.list_name}.append({saved})")
+            if k == loop.append_at:
+                lines += appended
             text = spell(s.text)
             base = base_of(s.target)
             key = loop.stored.get(base)
-            if key is not None and _alone(unit, s) and text.startswith(f"{base} = "):
-                text = f'{table}[f"{key}"]' + text[len(base) :]
-            shapes = {t.comment for t in _same_statement(loop, k) if t.comment}
             line = pad + text
+            if key is not None and _alone(unit, s) and text.startswith(f"{base} = "):
+                entry = f'{pad}{table}[f"{key}"]'
+                if len(entry + text) - len(base) <= width:
+                    line = entry + text[len(base) :]
+                    stored.add(base)
+            shapes = {t.comment for t in _same_statement(loop, k) if t.comment}
             lines.append(_with_shape(line, s, width) if len(shapes) <= 1 else line)
+            if key is not None and base not in stored and _alone(unit, s):
+                lines.append(f'{pad}{table}[f"{key}"] = {base}')
+                stored.add(base)
             k += 1
-    if k == loop.append_at and not backward and loop.saves:
-        lines.append(f"{pad}{loop.list_name}.append({saved})")
+    if k == loop.append_at:
+        lines += appended
     for base, key in loop.stored.items():
-        if not any(
-            base_of(s.target) == base and _alone(unit, s)
-            for b in unit.blocks
-            for s in b.statements
-        ):
+        if base not in stored:
             lines.append(f'{pad}{table}[f"{key}"] = {base}')
     return lines + [f"    {text}" for text in loop.tail]
+
+
+def _appended(loop: Loop, width: int) -> list[str]:
+    """`layers.append((h, y, W))`"""
+    names = [loop.variable(b, d) for b, d in loop.saves]
+    if len(names) == 1:
+        return [f"        {loop.list_name}.append({names[0]})"]
+    one = f"        {loop.list_name}.append(({', '.join(names)}))"
+    if len(one) <= width:
+        return [one]
+    inside = listing("(", names, ")", 12)
+    return [f"        {loop.list_name}.append(", *inside, "        )"]
 
 
 def _with_shape(line: str, s: Statement, width: int) -> str:

@@ -28,6 +28,7 @@ from .views import ATOMS
 
 MARKS = re.compile(r"⟦[^⟧]*⟧")
 FOREVER = 1 << 60
+LONG_VIEW = 25  # characters; a name for less saves no line
 ACCUMULATE = frozenset({"add", "sub"})
 
 
@@ -107,7 +108,11 @@ class Writer:
             base, copy = self.names.adjoint_base(bound.primal)
             key = f"{base}{copy}"
             holder = self.current.get(key)
-            at = self.order.get(n, 0) - statement_only(n)  # which is two lines
+            # a statement whose base is not ours is two lines: a copy, and the change
+            copied = statement_only(n) and not (
+                holder is n.args[0] and holder in self.owned
+            )
+            at = self.order.get(n, 0) - copied
             if holder is not None and self.last_read.get(holder, -1) <= at:
                 given = self.names.of[n] = self.names.of[holder]
             else:
@@ -370,6 +375,8 @@ class Writer:
         if visible_length(text) + self.indent + shape <= WIDTH:
             return True
         parts = self._parts(n)
+        if not parts and visible_length(text) + self.indent > WIDTH:
+            parts = self._long_views(n)
         if not parts:
             return True
         part = self._worth(parts, visible_length(text))
@@ -412,6 +419,18 @@ class Writer:
             elif m not in out:
                 out.append(m)
         return out
+
+    def _long_views(self, n: Node) -> list[Node]:
+        """The views with much text that are nested into the line of `n`."""
+        source = n.args[0] if self.views.is_view(n) or n in self.views.folded else n
+        views = [
+            m for m in source.args if m not in self.lines and self.views.is_view(m)
+        ]
+        return [
+            m
+            for m in dict.fromkeys(views)
+            if visible_length(self.out.value(m).expr.text) >= LONG_VIEW
+        ]
 
 
 def names_in(text: str) -> list[str]:

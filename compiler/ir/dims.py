@@ -80,6 +80,20 @@ class Poly:
             return ()
         return tuple(sorted({s for m, _ in self.terms for s in m}))
 
+    def linear(self, symbol: str) -> tuple[Poly, Poly] | None:
+        """`(a, b)` of `a * symbol + b`; None where a power of the symbol is in it."""
+        slope: dict[Monomial, Fraction] = {}
+        rest: dict[Monomial, Fraction] = {}
+        for m, c in self.terms:
+            if m.count(symbol) > 1:
+                return None
+            if symbol in m:
+                at = m.index(symbol)
+                slope[m[:at] + m[at + 1 :]] = c
+            else:
+                rest[m] = c
+        return Poly(slope), Poly(rest)
+
     def __str__(self) -> str:
         parts: list[str] = []
         for m, c in self.terms:
@@ -127,9 +141,21 @@ def _product(a: Poly, b: Poly) -> Poly:
     total: dict[Monomial, Fraction] = {}
     for m, c in a.terms:
         for n, d in b.terms:
-            key = tuple(sorted(m + n))
+            key = _cancelled(tuple(sorted(m + n)))
             total[key] = total.get(key, Fraction(0)) + c * d
     return Poly(total)
+
+
+def _cancelled(m: Monomial) -> Monomial:
+    """`heads * (width / heads)` is `width`: a quotient that was taken is exact."""
+    for s in m:
+        top, _, below = s.partition(" / ")
+        if below in m and top.isidentifier():
+            rest = list(m)
+            rest.remove(s)
+            rest.remove(below)
+            return tuple(sorted([*rest, top]))
+    return m
 
 
 class Dim:
@@ -281,6 +307,39 @@ def size(shape: Sequence[Dim]) -> Dim:
         if d is not ONE and not d.stretch:
             total = d if total is ONE else total * d
     return total
+
+
+@dataclass(frozen=True)
+class Told:
+    """Which axis of which shape tells a size, and the sizes that have to be known before."""
+
+    shape: int
+    axis: int
+    given: tuple[str, ...] = ()
+
+
+def told(shapes: Sequence[Shape]) -> dict[str, Told]:
+    """The sizes that shapes tell, each by one axis, in an order in which they can be found.
+
+    An axis tells a size that stands in it linearly, beside sizes that are known by then:
+    `[N, D * N]` tells N and D, `[N * N]` and `[N + D]` tell none. An axis that is a size
+    alone comes before one that has to be solved for it.
+    """
+    found: dict[str, Told] = {}
+    for simple in (True, False):
+        before = -1
+        while len(found) > before:
+            before = len(found)
+            for k, shape in enumerate(shapes):
+                for axis, d in enumerate(shape):
+                    symbols = d.symbols()
+                    new = [s for s in symbols if s not in found]
+                    if len(new) != 1 or (simple and d != Dim.symbol(new[0])):
+                        continue
+                    if d.value.linear(new[0]) is not None:
+                        given = tuple(s for s in symbols if s != new[0])
+                        found[new[0]] = Told(k, axis, given)
+    return found
 
 
 def show(shape: Sequence[Dim], described: bool = False) -> str:

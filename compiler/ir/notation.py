@@ -24,6 +24,8 @@ Named = Callable[[Node], "str | None"]
 CHOICE, SUM, PRODUCT, POWER, ATOM = range(5)
 INVISIBLE = frozenset({"broadcast", "reshape", "cast", "number"})
 HOLE = re.compile(r"\{(\w+)\}")
+NAMED = r"[\w\x00]+"  # a name, or the place of one
+TWICE = re.compile(rf"\(({NAMED})'\)'")
 LONGEST = 400
 
 
@@ -124,6 +126,12 @@ class Printer:
                 return self._put(n)
             case "sum":
                 return self._sum(n)
+            case "transpose":
+                x, moved = _untransposed(n)
+                if not moved:
+                    return self.terms(x)
+                if self.named(x) is None and x.op.name == "einsum2":
+                    return [self.factor(n, _swapped(self._record(x)))]
             case name if name in INVISIBLE:
                 return self.terms(n.args[0])
         return [self.factor(n, self._record(n))]
@@ -220,7 +228,7 @@ class Printer:
                 return self.of_part(a, SUM if before else PRODUCT)
             return self.of_part(a, min(n.op.precedence + 1, ATOM))
 
-        shown = HOLE.sub(hole, made)
+        shown = TWICE.sub(r"\1", HOLE.sub(hole, made))
         return Text(shown, ATOM if call else n.op.precedence)
 
     # ------------------------------------------------------------------ sums
@@ -284,6 +292,33 @@ class Printer:
         wide = any(t.tensors or t.over for t in rest)
         factor = Term(tensors=(inner,)) if wide else Term(scalars=(inner,))
         return product(common.times(factor))
+
+
+def _untransposed(n: Node) -> tuple[Node, bool]:
+    """What is transposed, through what a reader does not see, and whether it still is.
+
+    Axes that are moved otherwise (heads beside positions) are as invisible as a reshape.
+    """
+    moved = False
+    while n.op.name == "transpose":
+        perm = n.attrs["perm"]
+        rank = len(perm)
+        turns = rank > 1 and perm == (*range(rank - 2), rank - 1, rank - 2)
+        moved, n = moved ^ turns, n.args[0]
+    return n, moved
+
+
+def _swapped(product: Text) -> Text:
+    """`(A B)'` is `B' A'`; as it is where the factors cannot be told apart."""
+    found = re.fullmatch(rf"({NAMED})('?) ({NAMED})('?)", product.text)
+    if found is None:
+        return Text(f"({product.text})'", POWER)
+    a, ta, b, tb = found.groups()
+    return Text(f"{b}{_turn(tb)} {a}{_turn(ta)}", product.binds)
+
+
+def _turn(quote: str) -> str:
+    return "" if quote else "'"
 
 
 def product(t: Term) -> Text:

@@ -345,8 +345,8 @@ def index_text(
     holes: dict[str, Hole] = {}
 
     def written(name: str, d: Dim) -> str:
-        if d.integer is not None:
-            return str(d.integer)
+        if d.written.integer is not None:
+            return str(d.written.integer)
         holes[name] = d
         return f"{{{name}}}"
 
@@ -368,6 +368,12 @@ def index_text(
     while len(parts) > 1 and parts[-1] == ":":
         parts.pop()
     return ", ".join(parts), holes
+
+
+def _index_words(node: Node) -> str:
+    """The same for comments, sizes by name."""
+    inside, holes = index_text(node.args[0].shape, node.attrs)
+    return inside.format(**{name: str(hole) for name, hole in holes.items()})
 
 
 def _slice_text(node: Node, drop: tuple[int, ...] = ()) -> Text:
@@ -428,7 +434,7 @@ linear(
     _slice_infer,
     (*zeros.moved("slice"), _slice_rule),
     numpy=_slice_text,
-    text=lambda node: f"{{x}}[{index_text(node.args[0].shape, node.attrs)[0]}]",
+    text=lambda node: f"{{x}}[{_index_words(node)}]",
     latex="{x}",
     result="part",
     weight=0,

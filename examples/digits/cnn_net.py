@@ -64,11 +64,10 @@ def forward(params, x, digit):
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
-    patches = (
-        np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 8, 8, 9)
+    turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
+        0, 1, 2, 4, 5, 3
     )
+    patches = turned.reshape(N, 8, 8, 9)  # (N, 8, 8, 9)
     y = np.tensordot(patches, K_h1.reshape(9, 16), axes=1) + b_h1  # (N, 8, 8, 16)
     larger = np.maximum(y, 0)  # (N, 8, 8, 16)
     row_max = np.maximum(larger[:, ::2], larger[:, 1::2])  # (N, 4, 8, 16)
@@ -76,11 +75,10 @@ def forward(params, x, digit):
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
-    patches_2 = (
-        np.lib.stride_tricks.sliding_window_view(padded_2, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 4, 4, 144)
-    )
+    turned_2 = np.lib.stride_tricks.sliding_window_view(
+        padded_2, (3, 3), (1, 2)
+    ).transpose(0, 1, 2, 4, 5, 3)
+    patches_2 = turned_2.reshape(N, 4, 4, 144)  # (N, 4, 4, 144)
     y_2 = np.tensordot(patches_2, K_h2.reshape(144, 32), axes=1) + b_h2  # (N, 4, 4, 32)
     larger_2 = np.maximum(y_2, 0)  # (N, 4, 4, 32)
     row_max_2 = np.maximum(larger_2[:, ::2], larger_2[:, 1::2])  # (N, 2, 4, 32)
@@ -137,16 +135,10 @@ def backward(saved, d_loss=1.0):
     z = patches_2.reshape(-1, 144).T @ d_windows.reshape(N, 4, 4, 32).reshape(-1, 32)
     d_K_h2 = z.reshape(3, 3, 16, 32)  # (3, 3, 16, 32)
     d_b_h2 = d_windows.reshape(N, 4, 4, 32).sum(axis=(0, 1, 2))  # (32,)
-    d_patches_2 = np.tensordot(
-        d_windows.reshape(N, 4, 4, 32), K_h2.reshape(144, 32), axes=([3], [1])
-    )
-    d_padded_2 = fold(
-        d_patches_2.reshape(N, 4, 4, 3, 3, 16).transpose(0, 1, 2, 5, 3, 4),
-        (N, 6, 6, 16),
-        (1, 2),
-        (1, 1),
-        (1, 1),
-    )
+    d_y_2 = d_windows.reshape(N, 4, 4, 32)  # (N, 4, 4, 32)
+    d_patches_2 = np.tensordot(d_y_2, K_h2.reshape(144, 32), axes=([3], [1]))
+    d_windows_2 = d_patches_2.reshape(N, 4, 4, 3, 3, 16).transpose(0, 1, 2, 5, 3, 4)
+    d_padded_2 = fold(d_windows_2, (N, 6, 6, 16), (1, 2), (1, 1), (1, 1))
     d_h1 = d_padded_2[:, 1:5, 1:5]  # (N, 4, 4, 16)
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
@@ -155,10 +147,10 @@ def backward(saved, d_loss=1.0):
     total_3 = mask_3.sum(axis=(2, 4), keepdims=True).astype(K_h2.dtype)
     share_2 = d_h1[:, :, None, :, None] / total_3  # (N, 4, 1, 4, 1, 16)
     mask_4 = (larger > 0) & mask_3.reshape(N, 8, 8, 16)  # (N, 8, 8, 16)
-    d_windows_2 = share_2 * mask_4.reshape(N, 4, 2, 4, 2, 16)  # (N, 4, 2, 4, 2, 16)
-    z_2 = patches.reshape(-1, 9).T @ d_windows_2.reshape(N, 8, 8, 16).reshape(-1, 16)
+    d_windows_3 = share_2 * mask_4.reshape(N, 4, 2, 4, 2, 16)  # (N, 4, 2, 4, 2, 16)
+    z_2 = patches.reshape(-1, 9).T @ d_windows_3.reshape(N, 8, 8, 16).reshape(-1, 16)
     d_K_h1 = z_2.reshape(3, 3, 1, 16)  # (3, 3, 1, 16)
-    d_b_h1 = d_windows_2.reshape(N, 8, 8, 16).sum(axis=(0, 1, 2))  # (16,)
+    d_b_h1 = d_windows_3.reshape(N, 8, 8, 16).sum(axis=(0, 1, 2))  # (16,)
     return {
         "h1.conv.K": d_K_h1,
         "h1.conv.b": d_b_h1,
@@ -181,11 +173,10 @@ def evaluate(params, x, digit):
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
-    patches = (
-        np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 8, 8, 9)
+    turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
+        0, 1, 2, 4, 5, 3
     )
+    patches = turned.reshape(N, 8, 8, 9)  # (N, 8, 8, 9)
     y = np.tensordot(patches, K_h1.reshape(9, 16), axes=1) + b_h1  # (N, 8, 8, 16)
     larger = np.maximum(y, 0)  # (N, 8, 8, 16)
     row_max = np.maximum(larger[:, ::2], larger[:, 1::2])  # (N, 4, 8, 16)
@@ -193,11 +184,10 @@ def evaluate(params, x, digit):
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
-    patches_2 = (
-        np.lib.stride_tricks.sliding_window_view(padded_2, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 4, 4, 144)
-    )
+    turned_2 = np.lib.stride_tricks.sliding_window_view(
+        padded_2, (3, 3), (1, 2)
+    ).transpose(0, 1, 2, 4, 5, 3)
+    patches_2 = turned_2.reshape(N, 4, 4, 144)  # (N, 4, 4, 144)
     y_2 = np.tensordot(patches_2, K_h2.reshape(144, 32), axes=1) + b_h2  # (N, 4, 4, 32)
     larger_2 = np.maximum(y_2, 0)  # (N, 4, 4, 32)
     row_max_2 = np.maximum(larger_2[:, ::2], larger_2[:, 1::2])  # (N, 2, 4, 32)
@@ -231,11 +221,10 @@ def predict(params, x):
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
-    patches = (
-        np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 8, 8, 9)
+    turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
+        0, 1, 2, 4, 5, 3
     )
+    patches = turned.reshape(N, 8, 8, 9)  # (N, 8, 8, 9)
     y = np.tensordot(patches, K_h1.reshape(9, 16), axes=1) + b_h1  # (N, 8, 8, 16)
     larger = np.maximum(y, 0)  # (N, 8, 8, 16)
     row_max = np.maximum(larger[:, ::2], larger[:, 1::2])  # (N, 4, 8, 16)
@@ -243,11 +232,10 @@ def predict(params, x):
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
-    patches_2 = (
-        np.lib.stride_tricks.sliding_window_view(padded_2, (3, 3), (1, 2))
-        .transpose(0, 1, 2, 4, 5, 3)
-        .reshape(N, 4, 4, 144)
-    )
+    turned_2 = np.lib.stride_tricks.sliding_window_view(
+        padded_2, (3, 3), (1, 2)
+    ).transpose(0, 1, 2, 4, 5, 3)
+    patches_2 = turned_2.reshape(N, 4, 4, 144)  # (N, 4, 4, 144)
     y_2 = np.tensordot(patches_2, K_h2.reshape(144, 32), axes=1) + b_h2  # (N, 4, 4, 32)
     larger_2 = np.maximum(y_2, 0)  # (N, 4, 4, 32)
     row_max_2 = np.maximum(larger_2[:, ::2], larger_2[:, 1::2])  # (N, 2, 4, 32)
