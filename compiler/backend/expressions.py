@@ -294,13 +294,14 @@ class Expressions:
         if n.kind != "real":
             return args, n.kind
         dtypes = [v.dtype for v in args]
+        mixed = INT in dtypes or DOUBLE in dtypes
+        if REAL in dtypes and not mixed and n.op.name != "number":
+            return args, REAL
         reals = [d for d, a in zip(dtypes, n.args, strict=True) if a.kind == "real"]
         if n.op.name == "number":
             return args, WEAK
         if REAL in reals:
-            if self.keep_dtype and (
-                INT in dtypes or DOUBLE in dtypes
-            ):  # DOUBLE: an output that a line reads
+            if self.keep_dtype and mixed:  # DOUBLE: an output that a line reads
                 args = [
                     self.cast(v) if v.dtype in (INT, DOUBLE) and a.kind == "real" else v
                     for v, a in zip(args, n.args, strict=True)

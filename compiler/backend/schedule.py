@@ -176,12 +176,11 @@ def _saved(
     """The forward values that backward reads, through what it takes again."""
     forward = ancestors(results)
     # what backward alone reads off a loop of forward is collected there
-    forward |= {
-        n
-        for n in ancestors(gradients, stop=forward)
-        if is_projection(n) and n.args[0] in forward
-    }
     beyond = ancestors(gradients, stop=forward)
+    collected = {n for n in beyond if is_projection(n) and n.args[0] in forward}
+    if not collected <= forward:
+        forward |= collected
+        beyond = ancestors(gradients, stop=forward)
     stack = [a for n in beyond if n not in forward for a in n.args]
     stack += gradients
     saved: set[Node] = set()

@@ -123,7 +123,7 @@ def elementwise(
     names = tuple(args.split())
 
     def vjp(g: Node, out: Node, *xs: Node, **attrs: Any) -> tuple[Node | None, ...]:
-        return tuple(p(g, out, *xs, **attrs) if p else None for p in partials)
+        return tuple([p(g, out, *xs, **attrs) if p else None for p in partials])
 
     def jvp(
         tangents: tuple[Node | None, ...], out: Node, *xs: Node, **attrs: Any

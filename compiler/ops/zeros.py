@@ -59,6 +59,7 @@ def masked(condition: Node, value: Node, kept: bool = True) -> Node:
 # ------------------------------------------------------------------------------ rules
 NOTEWORTHY = frozenset({"zero", "const", "broadcast", "where", "neg", "cotangents"})
 """The ops of which the rules of arithmetic look for one among their arguments."""
+NUMBERS = frozenset({"const", "broadcast"})
 
 
 def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
@@ -110,13 +111,15 @@ def _merged(graph: Graph, op: str, a: Node, b: Node) -> Node | None:
 
 def mul(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     a, b = args
-    if a.op.name not in NOTEWORTHY and b.op.name not in NOTEWORTHY:
+    first, second = a.op.name, b.op.name
+    if first not in NOTEWORTHY and second not in NOTEWORTHY:
         return None
-    if is_zero(a):
+    if first == "zero":
         return a
-    if is_zero(b):
+    if second == "zero":
         return b
-    p, q = number(a), number(b)
+    p = number(a) if first in NUMBERS else None
+    q = number(b) if second in NUMBERS else None
     if p == 1:
         return b
     if q == 1:
@@ -125,10 +128,10 @@ def mul(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
         return -b
     if q == -1:
         return -a
-    m = mask(a)
+    m = mask(a) if first == "where" else None
     if m is not None:
         return masked(m[0], m[1] * b, m[2])
-    m = mask(b)
+    m = mask(b) if second == "where" else None
     if m is not None:
         return masked(m[0], a * m[1], m[2])
     return None

@@ -55,7 +55,12 @@ def mean(rw: Rewriter, n: Node) -> Node | None:
     return scaled(rw, out, s)
 
 
+MAY_HOLD_SUMS = frozenset({"sum", "reshape", "mul", "div", "neg", "pow"})
+
+
 def _scalar_mean(rw: Rewriter, n: Node) -> Node | None:
+    if n.op.name == "mul" and not any(a.op.name in MAY_HOLD_SUMS for a in n.args):
+        return None
     inverse = n.is_a("div")
     s = Monomial().times(rw, n.args[0]).times(rw, n.args[1], inverse=inverse)
     for i, core in enumerate(s.up):

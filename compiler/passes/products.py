@@ -355,17 +355,21 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
 
 
 def _two_factors(n: Node) -> bool:
-    """Is it a product of two different values that are nothing else: in normal form?"""
+    """Is it `x * b`, `2 * b` or `2 * x * b` of values that are nothing else: normal?"""
     if n.op.name != "mul":
         return False
     a, b = n.args
-    first, second = a.op.name, b.op.name
-    if second in SPECIAL or a is b:
+    if b.op.name in SPECIAL or a is b:
         return False
-    if first == "const":  # a whole number in front
-        value = number(a)
-        return isinstance(value, int) and value > 1
-    return first not in SPECIAL
+    if a.op.name == "mul":  # 2 * x * b
+        a, x = a.args
+        return _whole_number(a) and x is not b and x.op.name not in SPECIAL
+    return a.op.name not in SPECIAL or _whole_number(a)
+
+
+def _whole_number(n: Node) -> bool:
+    value = number(n)
+    return isinstance(value, int) and value > 1
 
 
 SPECIAL = FACTORED | {"size", "seed", "exp"}
