@@ -36,6 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Skips(), "gradc-skips")
 
 
+# A minute each or more: they run where `-m` names them (CI's nightly run does).
+LARGE = ("corruption", "crash")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out what is too large for every day, unless it is asked for by name."""
+    asked = str(config.getoption("-m"))
+    left = [name for name in LARGE if not re.search(rf"\b{name}\b", asked)]
+    dropped = [i for i in items if any(i.get_closest_marker(name) for name in left)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether goldens are to be written."""

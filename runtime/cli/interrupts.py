@@ -9,7 +9,10 @@ it, the command ends at once.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .exits import Exit, Stopped
-from .terminal import write_error
 
 if TYPE_CHECKING:
     from ..trainer import Trainer
@@ -30,6 +32,13 @@ class Signals:
     exit: Exit = Exit.INTERRUPTED
     seen: int = 0
     trainer: Trainer | None = None
+
+
+def tell(text: str) -> None:
+    """Write to stderr from a signal's handler: the stream may be in the midst of a write of
+    its own, and cannot be entered again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), text.encode())
 
 
 @contextmanager
@@ -45,7 +54,7 @@ def interruptible() -> Iterator[Signals]:
         signals.seen = number
         signals.trainer.stop = True
         again = "" if terminated else " (Ctrl-C again to abort)"
-        write_error(f"stopping after this step{again}")
+        tell(f"stopping after this step{again}\n")
 
     before: dict[int, Any] = {}
     try:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import gradc
 from gradc import checkpoint
 from gradc.checkpoint import load, pack, save, unpack
+from gradc.data import File, dataset
 from gradc.errors import CheckpointError
+from gradc.evaluation import figures
 
 ARRAYS = {
     "p/W": np.arange(6.0).reshape(2, 3),
@@ -61,6 +66,117 @@ def test_no_flipped_bit_passes_unnoticed() -> None:
         assert other == state and set(got) == set(arrays)
         assert np.array_equal(got["p/b"], arrays["p/b"])
     assert refused > len(whole) / 2
+
+
+@pytest.mark.corruption
+def test_no_flipped_bit_at_all_passes_unnoticed() -> None:
+    """Every bit of a checkpoint of some 1,700 bytes: more than 13,000 flips."""
+    whole = pack(ARRAYS, STATE)
+    arrays, state = unpack(whole)
+    wrong, same = [], 0
+    for bit in range(8 * len(whole)):
+        bad = bytearray(whole)
+        bad[bit // 8] ^= 1 << (bit % 8)
+        try:
+            got, other = unpack(bytes(bad))
+        except CheckpointError:
+            continue
+        equal = other == state and set(got) == set(arrays)
+        if equal and all(got[n].tobytes() == arrays[n].tobytes() for n in arrays):
+            same += 1
+        else:
+            wrong.append(bit)
+    assert not wrong and 8 * len(whole) >= 13_000
+    assert same < len(whole) * 8 / 4
+
+
+@pytest.mark.corruption
+def test_random_flips_and_cuts_of_a_real_checkpoint() -> None:
+    """Three flips, a cut or a block of zeros in a checkpoint with a program in it."""
+    path = Path(__file__).parent / "checkpoints" / "format-2" / "ckpt"
+    whole = next(iter(sorted(path.glob("*.npz")))).read_bytes()
+    arrays, state = unpack(whole)
+    draw = random.Random(0)
+    for _ in range(3000):
+        bad = bytearray(whole)
+        for _ in range(3):
+            place = draw.randrange(len(bad))
+            match draw.randrange(4):
+                case 0:
+                    bad[place] ^= 1 << draw.randrange(8)
+                case 1:
+                    bad[place : place + 16] = bytes(16)
+                case 2:
+                    del bad[place : place + draw.randrange(1, 64)]
+                case _:
+                    bad[place:place] = bad[place : place + draw.randrange(1, 64)]
+        try:
+            got, other = unpack(bytes(bad))
+        except CheckpointError:
+            continue
+        assert other == state and set(got) == set(arrays)
+        assert all(got[name].tobytes() == arrays[name].tobytes() for name in arrays)
+
+
+def sealed(arrays: dict[str, np.ndarray], state: bytes) -> bytes:
+    """A file whose manifest is right and whose content a stranger has chosen."""
+    import hashlib
+    import io
+    import json
+
+    entries = {**arrays, "gradc/state": np.frombuffer(state, np.uint8)}
+    manifest = json.dumps({k: checkpoint.digest(v) for k, v in entries.items()})
+    own = hashlib.sha256(manifest.encode()).hexdigest()
+    entries["gradc/manifest"] = np.frombuffer((own + manifest).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **entries)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [b"", b"[]", b"7", b"{", b"{}", b'{"format": "1"}', b'{"format": null}', b"\xff"],
+)
+def test_a_state_that_is_none_is_refused(state: bytes) -> None:
+    with pytest.raises(CheckpointError):
+        unpack(sealed({"p/b": np.ones(2)}, state))
+
+
+FIXTURES = sorted((Path(__file__).parent / "checkpoints").glob("format-*"))
+
+
+def test_there_is_a_checkpoint_of_every_format() -> None:
+    names = [path.name for path in FIXTURES]
+    assert names == [f"format-{n}" for n in range(1, checkpoint.FORMAT + 1)]
+
+
+@pytest.mark.parametrize("run", FIXTURES, ids=lambda path: path.name)
+def test_every_format_is_read_for_ever(run: Path) -> None:
+    """Weights, memory and transforms as they were, by the folder and by the file alone."""
+    expected = {"format-1": 0.36042734980583191, "format-2": 0.36042734980583191}
+    trained = gradc.open_run(run)
+    settings = replace(trained.run.settings, sources={None: File("flowers.csv")})
+    data = dataset.load(
+        trained.network.signature,
+        settings,
+        run.parent,
+        "evaluate",
+        trained.weights.transforms,
+        trained.weights.sizes,
+    )
+    found = figures(trained.network, trained.network.theta, data.held_out)
+    assert found["accuracy"] == 1.0
+    assert found["loss"] == pytest.approx(expected[run.name], rel=1e-5)
+    assert trained.weights.state["format"] == int(run.name[-1])
+    assert set(trained.weights.slots) == {"mean", "square"}
+    assert trained.weights.resumable == (run.name != "format-1")
+    (file,) = (run / "ckpt").glob("*.npz")
+    if run.name == "format-1":
+        with pytest.raises(CheckpointError, match="use its run folder"):
+            gradc.open_run(file)
+    else:
+        alone = gradc.open_run(file)
+        assert np.array_equal(alone.network.theta, trained.network.theta)
 
 
 def test_no_truncation_passes() -> None:
