@@ -20,6 +20,7 @@ from typing import Any
 
 from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
+from .autodiff.shards import sharded
 from .backend import fast, readable
 from .backend.schedule import schedule
 from .backend.signature import signature
@@ -104,9 +105,12 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     """The stages after lowering: where a program is source, where it came from is no matter."""
     if options.complex:  # the forms that are analytic are those of -O1
         options = replace(options, level=min(options.level, FAST - 1))
+    rows = ""
+    if options.level >= FAST and not options.wrt:
+        program, rows = sharded(program)
     yield (joint := differentiate(program, options.wrt))
     yield (optimised := run_passes(joint, options.level))
-    yield (plan := schedule(optimised, options))
+    yield (plan := replace(schedule(optimised, options), rows=rows))
     described = signature(plan)
     if options.level < FAST:
         text = readable.emit(plan, options)

@@ -415,6 +415,9 @@ class _Writer:
             ]
             lines += self.module._unpack(table, rows)
         self.module.flat = flat
+        text = "\n".join(t.partition("#")[0] for t in bodies["backward"])
+        if plan.rows and re.search(r"(?<![\w.])rows(?!\w)", text):
+            self.saved.setdefault("rows")
         saved = [self._final(s) for s in self.saved]
         lines += self._unpacked("forward", [*body, result, *(t for _, t in states)])
         if len(lines) > start:
