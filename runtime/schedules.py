@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Arguments = Mapping[str, Any]
+SMALLEST_FALL = 1e-8  # of a rate on a plateau; a smaller one is not made
 
 
 def _part(step: int, steps: int, a: Arguments) -> float:
@@ -161,9 +162,12 @@ class Schedule:
 
     def rate(self, lr: float, step: int, steps: int) -> float:
         """The rate of a step, counted from 0, of `steps`."""
-        if self.plateau.falls:
-            low = float(self.arguments["min"])
-            lr = max(lr * float(self.arguments["factor"]) ** self.plateau.falls, low)
+        for _ in range(self.plateau.falls):
+            lower = lr * float(self.arguments["factor"])
+            lower = max(lower, float(self.arguments["min"]))
+            if lr - lower <= SMALLEST_FALL:
+                break
+            lr = lower
         warmup = int(self.arguments.get("warmup", 0))
         if step < warmup:
             return lr * (step + 1) / (warmup + 1)

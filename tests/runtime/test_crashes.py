@@ -285,7 +285,7 @@ class Failing:
             raise OSError(28, "No space left on device")
 
     def opened(self, *arguments: Any) -> Any:
-        file = open(*arguments)
+        file = open(*arguments)  # noqa: SIM115
         failing = self
 
         class File:

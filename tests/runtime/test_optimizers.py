@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 from write_optimizer_golden import (
     CASES,
+    DECAY,
     GOLDEN,
     KEPT,
+    PLACES,
     SCHEDULES,
+    losses,
     start_and_gradients,
+    torch_average,
     torch_rates,
     torch_run,
 )
 
+from gradc.averaging import Average
 from gradc.optimizers import RULES, Optimizer, clip_norm, clip_value
 from gradc.schedules import KINDS, Schedule
 
@@ -23,7 +29,7 @@ from gradc.schedules import KINDS, Schedule
 def run(case: str) -> np.ndarray:
     rule, arguments, norm, value = CASES[case]
     theta, gradients = start_and_gradients()
-    optimizer = Optimizer(rule, arguments, theta)
+    optimizer = Optimizer(rule, arguments, theta, PLACES)
     kept = []
     for step, gradient in enumerate(gradients, 1):
         if norm is not None:
@@ -52,7 +58,11 @@ def test_torch(case: str) -> None:
 def test_every_rule_has_a_golden_vector() -> None:
     assert {rule for rule, *_ in CASES.values()} == set(RULES)
     with np.load(GOLDEN) as golden:
-        assert set(golden) == {*CASES, *(f"rates/{case}" for case in SCHEDULES)}
+        cases = {*CASES, *(f"rates/{case}" for case in SCHEDULES), "average"}
+        assert set(golden) == cases
+    assert {name for name, *_ in SCHEDULES.values()} | {"constant", "linear"} == set(
+        KINDS
+    )
 
 
 def test_the_gradients_span_four_decades() -> None:
@@ -93,7 +103,55 @@ def test_state_written_back_resumes_to_the_bit(name: str) -> None:
 def rates(case: str) -> np.ndarray:
     name, arguments, rate, steps, *_ = SCHEDULES[case]
     schedule = Schedule.of({"name": name, "args": arguments})
-    return np.array([schedule.rate(rate, step, steps) for step in range(steps)])
+    found = []
+    for step, loss in zip(range(steps), losses(), strict=True):
+        found.append(schedule.rate(rate, step, steps))
+        schedule.observe(loss)
+    return np.array(found)
+
+
+def average() -> np.ndarray:
+    theta, gradients = start_and_gradients()
+    optimizer = Optimizer("adam", {"lr": 0.02}, theta)
+    mean, kept = Average(DECAY, theta), []
+    for step, gradient in enumerate(gradients, 1):
+        optimizer.step(gradient)
+        mean.update()
+        if step in KEPT:
+            kept.append(mean.vector.copy())
+    return np.array(kept)
+
+
+def test_the_moving_average() -> None:
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(average(), golden["average"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.torch
+def test_the_moving_average_torch() -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    np.testing.assert_allclose(average(), torch_average(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("at", [1, 37, 61, 150])
+def test_a_plateau_goes_on_from_its_memory(at: int) -> None:
+    name, arguments, rate, *_ = SCHEDULES["plateau_cooling"]
+    first, second = (Schedule.of({"name": name, "args": arguments}) for _ in range(2))
+    expected = rates("plateau_cooling")
+    for loss in losses()[:at]:
+        first.observe(loss)
+    second.restore(json.loads(json.dumps(first.memory)))
+    for step in range(at, 200):
+        assert second.rate(rate, step, 200) == expected[step]
+        second.observe(losses()[step])
+    assert Schedule.of({"name": "step", "args": {}}).memory == {}
+
+
+def test_masks_name_parameters() -> None:
+    with pytest.raises(
+        ValueError, match=r"no trained parameter is called 'c.W'; there"
+    ):
+        Optimizer("adam", {"on": "a.W, c.W"}, np.zeros(12), PLACES)
 
 
 @pytest.mark.parametrize("case", SCHEDULES)

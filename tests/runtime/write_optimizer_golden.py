@@ -48,9 +48,16 @@ CASES: dict[str, tuple[str, dict[str, Any], float | None, float | None]] = {
         None,
         None,
     ),
+    "sgd_mask": ("sgd", {"lr": 0.03, "decay": 0.3, "on": "a*"}, None, None),
+    "adam_mask": ("adam", {"lr": 0.02, "decay": 0.3, "on": "*.W"}, None, None),
+    "adamw_mask": ("adamw", {"lr": 0.02, "decay": 0.3, "on": "a.W, b.W"}, None, None),
     "clip_norm": ("sgd", {"lr": 0.03}, 0.5, None),
     "clip_value": ("adam", {"lr": 0.03}, None, 0.05),
 }
+
+# Where the parameters lie that the masks of decay name.
+PLACES = {"a.W": (0, 4), "a.b": (4, 6), "b.W": (6, 10), "b.b": (10, 12)}
+DECAY = 0.9  # of the moving average
 
 
 # name -> (schedule, arguments, rate, steps in all, the torch scheduler and its arguments)
@@ -79,7 +86,62 @@ SCHEDULES: dict[str, tuple[str, dict[str, Any], float, int, str, dict[str, Any]]
         "ExponentialLR",
         {"gamma": 0.97},
     ),
+    "multistep": (
+        "multistep",
+        {"at": [20, 70, 71, 150], "factor": 0.3},
+        0.02,
+        200,
+        "MultiStepLR",
+        {"milestones": [20, 70, 71, 150], "gamma": 0.3},
+    ),
+    "one_cycle": (
+        "one_cycle",
+        {},
+        0.01,
+        200,
+        "OneCycleLR",
+        {"max_lr": 0.01, "total_steps": 200, "cycle_momentum": False},
+    ),
+    "one_cycle_early": (
+        "one_cycle",
+        {"rise": 0.07, "div": 10.0, "final_div": 50.0, "steps": 200},
+        0.5,
+        200,
+        "OneCycleLR",
+        {
+            "max_lr": 0.5,
+            "total_steps": 200,
+            "pct_start": 0.07,
+            "div_factor": 10.0,
+            "final_div_factor": 50.0,
+            "cycle_momentum": False,
+        },
+    ),
+    "plateau": (
+        "plateau",
+        {"patience": 3, "factor": 0.5, "threshold": 1e-2},
+        0.1,
+        200,
+        "ReduceLROnPlateau",
+        {"patience": 3, "factor": 0.5, "threshold": 1e-2},
+    ),
+    "plateau_cooling": (
+        "plateau",
+        {"patience": 1, "factor": 0.7, "cooldown": 4, "min": 0.002},
+        0.1,
+        200,
+        "ReduceLROnPlateau",
+        {"patience": 1, "factor": 0.7, "cooldown": 4, "min_lr": 0.002},
+    ),
 }
+
+
+def losses() -> np.ndarray:
+    """What a plateau is told: falling, noisy, at times not a number."""
+    rng = np.random.Generator(np.random.Philox(11))
+    falling = 1 / (1 + 0.02 * np.arange(STEPS)) + 0.02 * rng.standard_normal(STEPS)
+    falling[60:63] = np.nan
+    return falling
 
 
 def start_and_gradients() -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +158,8 @@ def torch_run(case: str) -> np.ndarray:
 
     rule, given, norm, value = CASES[case]
     theta, gradients = start_and_gradients()
+    if "on" in given:
+        return torch_masked(case)
     parameter = torch.nn.Parameter(torch.tensor(theta))
     arguments = dict(given)
     arguments["weight_decay"] = arguments.pop("decay", 0.01 if rule == "adamw" else 0.0)
@@ -124,6 +188,65 @@ def torch_run(case: str) -> np.ndarray:
     return np.array(kept)
 
 
+def torch_masked(case: str) -> np.ndarray:
+    """θ after each of the KEPT steps, with decay in some parameters, by parameter groups."""
+    import torch
+
+    rule, given, _, _ = CASES[case]
+    theta, gradients = start_and_gradients()
+    pieces = [slice(*place) for place in PLACES.values()]
+    parameters = [torch.nn.Parameter(torch.tensor(theta[piece])) for piece in pieces]
+    masked = [list(PLACES).index(name) for name in _matching(given["on"])]
+    groups = [
+        {"params": [p], "weight_decay": given["decay"] if i in masked else 0.0}
+        for i, p in enumerate(parameters)
+    ]
+    kinds = {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    optimizer: Any = kinds[rule](groups, lr=given["lr"])
+    kept = []
+    for step, gradient in enumerate(gradients, 1):
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            parameter.grad = torch.tensor(gradient[piece])
+        optimizer.step()
+        if step in KEPT:
+            kept.append(np.concatenate([p.detach().numpy() for p in parameters]))
+    return np.array(kept)
+
+
+def _matching(on: str) -> list[str]:
+    """The parameters that the masks of `CASES` mean, spelt out."""
+    return {
+        "a*": ["a.W", "a.b"],
+        "*.W": ["a.W", "b.W"],
+        "a.W, b.W": ["a.W", "b.W"],
+    }[on]
+
+
+def torch_average() -> np.ndarray:
+    """The moving average after each of the KEPT steps, by torch.optim.swa_utils."""
+    import torch
+
+    theta, gradients = start_and_gradients()
+    model = torch.nn.Module()
+    model.theta = torch.nn.Parameter(torch.tensor(theta))
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY)
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    kept = []
+    for step, gradient in enumerate(gradients, 1):
+        model.theta.grad = torch.tensor(gradient)
+        optimizer.step()
+        average.update_parameters(model)
+        if step in KEPT:
+            kept.append(average.module.theta.detach().numpy().copy())
+    return np.array(kept)
+
+
 def torch_rates(case: str) -> np.ndarray:
     """The rate of each step, by torch.optim.lr_scheduler."""
     import torch
@@ -132,15 +255,18 @@ def torch_rates(case: str) -> np.ndarray:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
     rates = []
-    for _ in range(steps):
+    for step in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step()
+        told = (losses()[step],) if name == "ReduceLROnPlateau" else ()
+        if step + 1 < steps:  # one cycle has no step behind its last one
+            scheduler.step(*told)
     return np.array(rates)
 
 
 if __name__ == "__main__":
     GOLDEN.parent.mkdir(exist_ok=True)
     rates = {f"rates/{case}": torch_rates(case) for case in SCHEDULES}
-    np.savez(GOLDEN, **{case: torch_run(case) for case in CASES}, **rates)
+    runs = {case: torch_run(case) for case in CASES}
+    np.savez(GOLDEN, **runs, **rates, average=torch_average())
     print(f"wrote {GOLDEN} ({GOLDEN.stat().st_size} bytes)")
