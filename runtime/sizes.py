@@ -159,7 +159,8 @@ def bind(
             try:
                 found = solve(dim, size, sizes)
             except DataError as error:
-                wrong.append(f"{entry['name']}: {error.message}")
+                line = _line_of_shape(signature, entry, shapes[entry["name"]])
+                wrong.append(f"{line}: {error.message}")
                 continue
             if not found:
                 later.append((entry, axis))
@@ -167,6 +168,17 @@ def bind(
                 sizes[name] = number
                 binder[name] = entry["name"]
         if len(later) == len(rest):
+            for entry, axis in later:
+                dim = entry["shape"][axis]
+                open_ = [name for name in symbols(dim) if name not in sizes]
+                if len(open_) == 1:  # D of D * N, where N is 0
+                    given = ", ".join(
+                        f"{name} = {sizes[name]}"
+                        for name in symbols(dim)
+                        if name in sizes
+                    )
+                    line = _line_of_shape(signature, entry, shapes[entry["name"]])
+                    wrong.append(f"{line}: with {given} it tells no size {open_[0]}")
             break
         rest = later
     if wrong:

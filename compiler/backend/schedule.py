@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from ..ir.dims import told
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint, Mode
@@ -225,7 +226,6 @@ def _saved_order(
 def _leaves(leaves: Sequence[Node], live: set[Node]) -> tuple[Node, ...]:
     """What a function reads of the outside, and inputs that tell it a size it needs."""
     read = {n for n in leaves if n in live}
-    known = {s for n in read for d in n.shape for s in d.symbols()}
     needed: set[str] = set()
     shapes = {id(n.shape): n.shape for n in live}  # most are one and the same tuple
     for shape in shapes.values():
@@ -234,12 +234,16 @@ def _leaves(leaves: Sequence[Node], live: set[Node]) -> tuple[Node, ...]:
     for n in live:
         if n.op.name == "size":
             needed.update(n.attrs["dim"].symbols())
-    for n in leaves:
-        if n.op.name in ("input", "param"):
-            told = {s for d in n.shape for s in d.symbols()} & needed
-            if not told <= known:
-                read.add(n)
-                known |= told
+    needed -= set(told([n.shape for n in leaves if n in read]))
+    able = [n for n in leaves if n in read or n.op.name in ("input", "param")]
+    found = told([n.shape for n in able])
+    while needed:
+        symbol = min(needed)
+        needed.discard(symbol)
+        if symbol in found and able[found[symbol].shape] not in read:
+            read.add(able[found[symbol].shape])
+            needed.update(found[symbol].given)
+            needed -= set(told([n.shape for n in leaves if n in read]))
     return tuple(n for n in leaves if n in read)
 
 

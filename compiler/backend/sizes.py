@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from fractions import Fraction
 from math import lcm
 
 from ..ir.dims import Dim, Poly
@@ -62,31 +63,25 @@ def _composite(tree: ast.expr, spell: Spell) -> Expr:
     raise ValueError(f"no size: {ast.unparse(tree)}")
 
 
-def solve_for(symbol: str, dim: Dim, at: Expr, spell: Spell) -> Expr | None:
-    """`symbol` from one axis: the axis itself, or a linear size turned round."""
-    slope, rest = None, []
-    for monomial, coefficient in dim.value.terms:
-        if monomial == (symbol,):
-            slope = coefficient
-        elif symbol in monomial:
-            return None
-        else:
-            rest.append((monomial, coefficient))
-    if slope is None or slope <= 0:
-        return None
-    if rest:
-        offset = Poly(dict(rest))
-        if offset.integer is None:
-            return None
-        op = ast.Sub if offset.integer > 0 else ast.Add
-        at = binary(op, at, number(abs(offset.integer)))
-    if slope.denominator != 1:
-        at = binary(ast.Mult, at, number(slope.denominator))
-    return (
-        at
-        if slope.numerator == 1
-        else binary(ast.FloorDiv, at, number(slope.numerator))
-    )
+def solve_for(symbol: str, dim: Dim, at: Expr, spell: Spell) -> Expr:
+    """`symbol` from the number that an axis has: a size that is linear in it turned round."""
+    parts = dim.value.linear(symbol)
+    assert parts is not None, f"{dim} tells no {symbol}"
+    common = lcm(*(c.denominator for _, c in dim.value.terms))
+    down = parts[0].terms[0][1] < 0  # 9 - N = n: N = 9 - n
+    slope, rest = (p.scaled(Fraction(-common if down else common)) for p in parts)
+    if common != 1:
+        at = binary(ast.Mult, at, number(common))
+    less = rest.scaled(Fraction(-1))
+    if down:
+        at = binary(ast.Sub, poly_expr(less, spell), at) if rest.terms else negative(at)
+    elif rest.terms and all(c < 0 for _, c in rest.terms):
+        at = binary(ast.Add, at, poly_expr(less, spell))
+    elif rest.terms:
+        at = binary(ast.Sub, at, poly_expr(rest, spell))
+    if slope.integer == 1:
+        return at
+    return binary(ast.FloorDiv, at, poly_expr(slope, spell))
 
 
 def shape_text(shape: tuple[Dim, ...], spell: Spell) -> str:

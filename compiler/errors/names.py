@@ -61,6 +61,10 @@ def unknown_size(span: Span, name: str, meant: str, where: str) -> Diagnostic:
     ]
     if meant:
         notes.append(("help", f"did you mean `{meant}` ({where})?"))
+    else:
+        notes.append(
+            ("help", f"one that no data tell is a constant: `const {name} = 8`")
+        )
     return Diagnostic(
         "unknown-size",
         span,

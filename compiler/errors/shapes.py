@@ -530,6 +530,23 @@ def open_input(span: Span, text: str) -> Diagnostic:
     )
 
 
+def size_untold(span: Span, name: str, sizes: Sequence[str]) -> Diagnostic:
+    """`sizes` are the axes in which the size stands."""
+    axes = ", ".join(f"`{size}`" for size in sizes)
+    return Diagnostic(
+        "size-untold",
+        span,
+        f"the data cannot tell `{name}` from {axes}",
+        notes=(
+            (
+                "rule",
+                "an axis tells a size that stands in it once, beside sizes that others tell",
+            ),
+            ("help", f"give it an axis of its own, or fix it: `const {name} = 4`"),
+        ),
+    )
+
+
 def open_type(span: Span) -> Diagnostic:
     return Diagnostic(
         "open-type", span, "a number cannot fill a shape that is open", notes=()

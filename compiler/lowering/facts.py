@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..autodiff import rows
 from ..errors import loops as loops_prose
 from ..errors import program as prose
-from ..ir.dims import Dim, Shape
+from ..errors import shapes as shapes_prose
+from ..ir.dims import Dim, Shape, told
 from ..ir.dims import size as count
 from ..ir.graph import ancestors, topological
 from ..ir.node import Node, Origin
 from ..ir.program import Equation, Input, Mode, Program, Root, Rows
+from ..ops.loop import parts as loop_parts
 from .context import Lowering, Shared
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def program(
     resolved: Resolved, shared: Shared, training: Lowering, evaluation: Lowering
 ) -> Program:
     """The checked program."""
+    _check_sizes(shared)
     _check_overs(shared, training)
     _check_unused(shared, training)
     _check_draws(shared, training)
@@ -64,6 +67,24 @@ def program(
         states=tuple(m.param for m in shared.states.values()),
         noises=_noises([*roots, *(n for _, n in mode.updates)]),
     )
+
+
+def _check_sizes(shared: Shared) -> None:
+    """Every size of the data can be told from the shapes of the inputs."""
+    shapes = {name: i.node.shape for name, i in shared.inputs.items()}
+    known = told(list(shapes.values()))
+    for name in shared.sizes:
+        axes = [
+            (d, shared.input_shapes[owner])
+            for owner, shape in shapes.items()
+            for d in shape
+            if name in d.symbols()
+        ]
+        if axes and name not in known:
+            texts = dict.fromkeys(str(d) for d, _ in axes)
+            shared.reporter.report(
+                shapes_prose.size_untold(axes[0][1], name, list(texts))
+            )
 
 
 def elements(shape: Shape) -> Dim:
@@ -222,22 +243,56 @@ def _number(node: Node) -> int | None:
     return value if isinstance(value, int) else None
 
 
+@dataclass(frozen=True)
+class _Scope:
+    """The body of a loop, and where the loop stands: in the program (None) or in a body."""
+
+    loop: Node | None = None
+    outer: _Scope | None = None
+
+    def given(self, formal: Node) -> Node | None:
+        """What a formal of the body stands for, where that is one value at every step."""
+        if self.loop is None or formal.attrs["role"] == "carry":
+            return None
+        _, sequences, captures = loop_parts(self.loop)
+        table = sequences if formal.attrs["role"] == "slice" else captures
+        return table[formal.attrs["index"]]
+
+
 def _picks(roots: Iterable[Node]) -> list[tuple[Node, int, Dim]]:
-    """The inputs that index something: by `input + number`, and the size of what."""
+    """The inputs that index something, also within a loop's step: by `input + number`, and
+    the size of what."""
     found: list[tuple[Node, int, Dim]] = []
-    for node in topological(roots):
-        match node.op.name:
-            case "take":
-                index, high = node.args[1], node.args[0].shape[node.attrs["axis"]]
-            case "pick":
-                index, high = node.args[1], node.args[0].shape[-1]
-            case "one_hot":
-                index, high = node.args[0], node.shape[-1]
-            case _:
-                continue
-        source, added = _moved(index)
-        if source.is_a("input"):
-            found.append((source, added, high))
+    bodies: list[tuple[list[Node], _Scope]] = [(list(roots), _Scope())]
+    for inside, scope in bodies:  # which grows
+        values: dict[Node, list[Node]] = {}
+        for node in topological(inside):
+            match node.op.name:
+                case "take":
+                    index, high = node.args[1], node.args[0].shape[node.attrs["axis"]]
+                case "pick":
+                    index, high = node.args[1], node.args[0].shape[-1]
+                case "one_hot":
+                    index, high = node.args[0], node.shape[-1]
+                case "loop":
+                    values[node] = list(node.attrs["body"])
+                    continue
+                case "each" | "total":
+                    values[node.args[0]].append(node.attrs["value"])
+                    continue
+                case _:
+                    continue
+            source, added = _moved(index)
+            where: _Scope | None = scope
+            while where is not None and source.is_a("formal"):
+                outside = where.given(source)
+                if outside is None:
+                    break
+                source, more = _moved(outside)
+                added, where = added + more, where.outer
+            if source.is_a("input"):
+                found.append((source, added, high))
+        bodies += [(body, _Scope(loop, scope)) for loop, body in values.items()]
     return found
 
 

@@ -23,7 +23,7 @@ from backend.executing import STEP, Emitted, joint_of
 from gradc.compiler.autodiff.reverse import differentiate, reverse
 from gradc.compiler.frontend.modules import standard_library
 from gradc.compiler.ir.node import Node
-from gradc.compiler.ir.program import Input, Joint, Mode, Program, Root
+from gradc.compiler.ir.program import Input, Mode, Program, Root
 
 TOLERANCE = 1e-10
 LEVELS = (0, 1)
