@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from ..ir.dims import Dim, Poly, size
+from ..ir.dims import Dim, Poly, Shape, size
 from ..ir.node import Node
 from .bodies import Body, is_loop, is_projection
 from .expressions import Expressions, Scope
@@ -159,10 +159,14 @@ def _times(total: Poly, operations: int) -> Poly:
 def _contraction(n: Node) -> Poly:
     """Twice the product of all letters' sizes, less one where nothing is summed."""
     left, right = n.args
-    spec = str(n.attrs["spec"])
+    return _multiplied(n.attrs["spec"], left.shape, right.shape)
+
+
+@lru_cache(maxsize=4096)
+def _multiplied(spec: str, left: Shape, right: Shape) -> Poly:
     inputs, output = spec.split("->")
     first, second = inputs.split(",")
-    sizes = dict(zip(first, left.shape, strict=True))
-    sizes |= dict(zip(second, right.shape, strict=True))
+    sizes = dict(zip(first, left, strict=True))
+    sizes |= dict(zip(second, right, strict=True))
     total = size(list(sizes.values())).value
     return total.scaled(Fraction(2 if set(sizes) - set(output) else 1))

@@ -382,12 +382,14 @@ def _common(shapes: list[Shape]) -> Shape:
     """What NumPy broadcasts to."""
     if all(s is shapes[0] for s in shapes):
         return shapes[0] if shapes else ()
-    longest = max(shapes, key=len, default=())
+    longest = max(shapes, key=len)
     out = list(longest)
     for shape in shapes:
-        for i in range(1, len(shape) + 1):
-            if out[-i] == ONE:
-                out[-i] = shape[-i]
+        if shape is longest:
+            continue
+        for i, d in enumerate(reversed(shape), 1):
+            if out[-i] is not d and out[-i] == ONE:
+                out[-i] = d
     return tuple(out)
 
 

@@ -12,6 +12,7 @@ How it is written follows from the letters: `a @ b`, `a.T @ b`, a product with n
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from ..ir.dims import Dim, Shape
@@ -47,21 +48,30 @@ def canonical(spec: str) -> str:
 
 def _infer(args: Args, attrs: Attrs) -> tuple[Shape, Kind]:
     a, b = args
-    sa, sb, so = letters(attrs["spec"])
-    sizes: dict[str, Dim] = {}
+    sa, sb, so = _checked(attrs["spec"])
     for node, spec in ((a, sa), (b, sb)):
         if node.kind != "real" or len(spec) != len(node.shape):
             raise InferError(f"einsum2: {attrs['spec']} of {node}")
-        if len(set(spec)) != len(spec):
-            raise InferError(f"einsum2: a letter twice in {spec}")
-        for c, d in zip(spec, node.shape, strict=True):
-            if sizes.setdefault(c, d) != d:
-                raise InferError(f"einsum2: {c} is {sizes[c]} and {d}")
-    if len(set(so)) != len(so) or not set(so) <= set(sizes):
-        raise InferError(f"einsum2: output of {attrs['spec']}")
+    sizes = dict(zip(sa, a.shape, strict=True))
+    for c, d in zip(sb, b.shape, strict=True):
+        known = sizes.setdefault(c, d)
+        if known is not d and known != d:
+            raise InferError(f"einsum2: {c} is {known} and {d}")
+    return tuple([sizes[c] for c in so]), "real"
+
+
+@cache
+def _checked(spec: str) -> tuple[str, str, str]:
+    """The three parts of a contraction, if it is one."""
+    sa, sb, so = letters(spec)
+    for part in (sa, sb):
+        if len(set(part)) != len(part):
+            raise InferError(f"einsum2: a letter twice in {part}")
+    if len(set(so)) != len(so) or not set(so) <= set(sa) | set(sb):
+        raise InferError(f"einsum2: output of {spec}")
     if (set(sa) ^ set(sb)) - set(so):
-        raise InferError(f"einsum2: a private letter is summed in {attrs['spec']}")
-    return tuple(sizes[c] for c in so), "real"
+        raise InferError(f"einsum2: a private letter is summed in {spec}")
+    return sa, sb, so
 
 
 def _vjp(g: Node, out: Node, a: Node, b: Node, spec: str) -> tuple[Node, Node]:
