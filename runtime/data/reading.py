@@ -23,7 +23,9 @@ from ..errors import DataError
 from ..sizes import Signature, row_dim, show_type, symbols, value
 from . import delimited
 from .arrays import Archive, load_npy
+from .arrow import read_arrow
 from .delimited import Delimited
+from .idx import load_idx
 from .mapping import Wanted, assign, shorten
 from .sources import File, Next, Source, Sources, Value, form, locate
 
@@ -206,7 +208,7 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
         case "npz":
             assert path is not None
             _read_archive(context, path, name, entries)
-        case "npy":
+        case "npy" | "idx" as kind:
             assert path is not None
             if len(entries) > 1:
                 feeds = ", ".join(entry["name"] for entry in entries)
@@ -214,7 +216,14 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
                     f"{name} holds one array, and is to feed {feeds}",
                     f"name the input:  --data {entries[0]['name']}={name}",
                 )
-            _take_array(context, entries[0], load_npy(path, name), name, "")
+            array = load_npy(path, name) if kind == "npy" else load_idx(path, name)
+            if kind == "idx" and array.size and array.ndim != len(entries[0]["shape"]):
+                # An image is a row of numbers, which fill the input as those of a CSV.
+                array = array.reshape(len(array), -1)
+            _take_array(context, entries[0], array, name, "")
+        case "arrow":
+            assert path is not None
+            _read_columns(context, read_arrow(path, name), source, entries)
         case "text" if all(_takes_text(context.signature, entry) for entry in entries):
             assert path is not None
             text = delimited.read_text(path, name)
@@ -226,8 +235,8 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
             entry = next(e for e in entries if not _takes_text(context.signature, e))
             raise DataError(
                 f"{name} is a text by its name, and {entry['name']} is {show_type(entry)}",
-                "a text feeds int[N, T] or int[N]; other data come from .csv, .tsv, .npy, .npz "
-                "(.csv.gz, .tsv.gz)",
+                "a text feeds int[N, T] or int[N]; other data come from .csv, .tsv (.gz too), "
+                ".npy, .npz, idx, .parquet or .arrow",
             )
         case _:
             _read_columns(context, delimited.read(path, name), source, entries)

@@ -144,8 +144,22 @@ def locate(source: File, folder: Path) -> Path:
 
 
 def form(path: str) -> str:
-    """What a file is by its name: `csv`, `tsv`, `npy`, `npz`, `text`."""
+    """What a file is by its name: `csv`, `tsv`, `npy`, `npz`, `idx`, `arrow`, `text`."""
     lower = path.lower().removesuffix(".gz")
+    if _IDX.search(lower):
+        return "idx"
     suffix = os.path.splitext(lower)[1]
-    known = {".csv": "csv", ".tsv": "tsv", ".npy": "npy", ".npz": "npz"}
-    return "csv" if path == "-" else known.get(suffix, "text")
+    return "csv" if path == "-" else _FORMS.get(suffix, "text")
+
+
+_IDX = re.compile(r"[.-]idx\d*(-ubyte)?$")
+_FORMS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".npy": "npy",
+    ".npz": "npz",
+    ".parquet": "arrow",
+    ".pq": "arrow",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
