@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
@@ -88,6 +89,12 @@ def copy_of(name: str) -> tuple[int, ...]:
     if not found:
         return ()
     return tuple(int(c) for c in found[1].split(","))
+
+
+def _parts(p: Param) -> list[str]:
+    """The names around a parameter, outermost first."""
+    path = re.sub(r"\[\d+\]", "", p.path)
+    return [spelt(part) for part in path.split(".")[:-1]]
 
 
 def trailing(text: str) -> str:
@@ -267,6 +274,9 @@ class Names:
         for base, group in families.items():
             single = len(group) == 1 and safe(base) not in self.bases
             chosen: set[str] = set()
+            places = Counter(
+                part for members in group.values() for part in set(_parts(members[0]))
+            )
             for number, members in enumerate(group.values()):
                 first = members[0]
                 # A repeat's parameters keep the plain name: its body is read most.
@@ -274,10 +284,10 @@ class Names:
                 name = (
                     base
                     if keeps
-                    else self._longer(base, first, chosen | set(self.bases))
+                    else self._longer(base, first, chosen | set(self.bases), places)
                 )
                 if not single and not keeps and len(group) == 1:
-                    name = self._longer(base, first, set(self.bases))
+                    name = self._longer(base, first, set(self.bases), places)
                 chosen.add(name)
                 for p in members:
                     self.of[p.node] = self.take(name, p.copy)
@@ -290,11 +300,13 @@ class Names:
         return -1
 
     @staticmethod
-    def _longer(base: str, p: Param, taken: set[str]) -> str:
-        parts = [re.sub(r"\[\d+\]", "", part) for part in p.path.split(".")[:-1]]
-        parts = [spelt(part) for part in parts]
-        for suffix in (p.owner and spelt(p.owner), *reversed(parts), "_".join(parts)):
-            if suffix and safe(f"{base}_{suffix}") not in taken:
+    def _longer(base: str, p: Param, taken: set[str], places: Counter[str]) -> str:
+        """`W_scores`: what defines it, or a layer around it that no other one is in."""
+        parts = _parts(p)
+        owner = [spelt(p.owner)] if p.owner else []
+        own = [part for part in [*owner, *parts[:-1]] if places[part] == 1]
+        for suffix in (*own, *owner, *reversed(parts), "_".join(parts)):
+            if safe(f"{base}_{suffix}") not in taken:
                 return f"{base}_{suffix}"
         return base
 
