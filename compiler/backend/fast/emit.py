@@ -316,8 +316,7 @@ class _Writer:
         out: list[str] = []
         note = self._note(i)
         if i.base is not None and i.out is not None and not self._in_place(i):
-            copy = f"np.copyto({i.out.token}, {i.base.token})"
-            out.append(pad + self.render(copy, i.function))
+            out.append(pad + self.render(i.copy, i.function))
         for k, line in enumerate(i.lines):
             text = pad + self.render(line, i.function)
             out.append(text + (note if k == 0 else ""))

@@ -94,7 +94,8 @@ def elementwise(frame: Frame, n: Node) -> bool:
         return False
     lines = [made] if isinstance(made, str) else list(made)
     holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
-    out = frame.make(n)
+    read = frame.table.read_in("".join(holes.values()))
+    out = frame.make_as(n, read)
     scratch: list[Value] = []
 
     def fill(found: re.Match[str]) -> str:
@@ -112,7 +113,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
     text = [HOLE.sub(fill, line) for line in lines]
     over = [
         v
-        for v in frame.table.read_in("".join(holes.values()))
+        for v in read
         if n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1)
     ]
     frame.emit(text, out, over, scratch=scratch)
@@ -124,7 +125,7 @@ def power(frame: Frame, n: Node) -> bool:
     """Squares and roots by what is faster than a power."""
     (x,), exponent = n.args, n.attrs["exponent"]
     operand = frame.operand(x)
-    out = frame.make(n)
+    out = frame.make_as(n, frame.table.read_in(operand))
     o = out.token
     lines = {
         2: [f"np.multiply({operand}, {operand}, out={o})"],
@@ -156,9 +157,9 @@ def comparison(frame: Frame, n: Node) -> bool:
         r.op.name == "masked" and r.args[1] is n and r.args[0] is not n for r in readers
     )
     mask = mask and n not in frame.destination and n not in frame.kept
+    x, y = frame.operand(a), frame.operand(b)
     out = frame.make(n, "real" if mask else "bool")
     out.mask = mask
-    x, y = frame.operand(a), frame.operand(b)
     name = UFUNC[n.op.name]
     if not frame.table.read_in(x)[0].shape:
         x, y, name = y, x, TURNED[n.op.name]
@@ -171,8 +172,8 @@ def comparison(frame: Frame, n: Node) -> bool:
 def masked(frame: Frame, n: Node) -> bool:
     """An adjoint times a mask of zeros and ones."""
     g, c = (frame.operand(a) for a in n.args)
-    out = frame.make(n)
     over = frame.table.read_in(g + c)
+    out = frame.make_as(n, over)
     frame.emit(f"np.multiply({g}, {c}, out={out.token})", out, over)
     frame.values[n] = out
     return True

@@ -68,7 +68,7 @@ class Frame:
         self.users: dict[Node, list[Node]] = {}
         self._squares: set[Node] | None = None
         self.kept: set[Node] = set()  # read after this function
-        self.places: dict[tuple[Node, Dim], Value] = {}
+        self.places: dict[tuple[object, ...], Value] = {}
         for n in f.computed:
             source = n.args[0] if n in views.folded else n
             for a in dict.fromkeys(source.args):
@@ -86,16 +86,24 @@ class Frame:
         lines = [lines] if isinstance(lines, str) else list(lines)
         read = self.table.read_in("".join(lines))
         fit = [
-            v
+            core_of(v)
             for v in over
             if out is not None
-            and v.whole
-            and v.kind == out.kind
-            and v.shape == out.shape
-            and all(r.whole for r in read if r.root is v.root)
+            and same_layout(v, out)
+            and all(same_layout(r, v) for r in read if r.root is v.root)
         ]
+        base = more.get("base")
+        if base is not None and out is not None:
+            more["copy"] = f"np.copyto({out.token}, {base.token})"
+            more["base"] = core_of(base) if same_layout(base, out) else base
         made = Instruction(
-            self.function, self.equation, self.at, lines, out, fit, **more
+            self.function,
+            self.equation,
+            self.at,
+            lines,
+            None if out is None else core_of(out),
+            fit,
+            **more,
         )
         self.instructions.append(made)
         return made
@@ -121,6 +129,23 @@ class Frame:
             function=self.function,
         )
         return self.table.whole(root)
+
+    def make_as(self, n: Node, operands: Sequence[Value]) -> Value:
+        """`make`, with the axes lying in memory as they do in the operands."""
+        full = [v for v in operands if v.shape == n.shape]
+        perms = {v.origin[1] for v in full if v.origin is not None}
+        if n in self.destination or len(perms) != 1 or any(v.contiguous for v in full):
+            return self.make(n)
+        return self.laid_out(n, perms.pop())
+
+    def laid_out(self, n: Node, perm: tuple[int, ...], shape: Shape = ()) -> Value:
+        """An array for `n` whose axes lie in another order: axis i is axis perm[i] of it."""
+        lying = list(n.shape)
+        for i, p in enumerate(perm):
+            lying[p] = n.shape[i]
+        core = self.make(n)
+        core.root.shape = core.shape = tuple(lying)
+        return self.turned(core, perm)
 
     def local(self, n: Node, text: str, dtype: str = REAL) -> Value:
         """A Python name for a number; a number that is wanted in some place goes there."""
@@ -408,6 +433,26 @@ class Frame:
                 else:
                     holes[key] = self.out._described(n, key, [])
         return self.table.view(v, made.fill(holes).text, n.shape, contiguous)
+
+
+def core_of(v: Value) -> Value:
+    """The array that a turned value is a view of, all of it; else the value itself."""
+    if v.origin is not None and v.origin[0].whole:
+        return v.origin[0]
+    return v
+
+
+def same_layout(a: Value, b: Value) -> bool:
+    """Are both whole arrays of one shape and kind, whose axes lie in the same order?"""
+    x, y = core_of(a), core_of(b)
+    turned = (a.origin and a.origin[1]) == (b.origin and b.origin[1])
+    return (
+        x.whole
+        and (y.whole or y.root.entry)
+        and turned
+        and a.shape == b.shape
+        and x.kind == y.kind
+    )
 
 
 def index_of_ones(old: Shape, new: Shape) -> str | None:

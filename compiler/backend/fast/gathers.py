@@ -8,9 +8,10 @@ and backward, replace pairs of indices. Any other index goes the way of -O1.
 
 from __future__ import annotations
 
-from ...ir.dims import Dim, size
+from ...ir.dims import Dim
 from ...ir.node import Node
-from .frame import Form, Frame
+from ...ops.layout import inverse
+from .frame import Form, Frame, core_of
 from .values import Value
 
 
@@ -21,12 +22,30 @@ def checked(frame: Frame, index: Node) -> bool:
     return index in frame.unit.ranged or frame.comes_checked(index)
 
 
-def places(frame: Frame, index: Node, width: Dim) -> Value:
-    """`i * width + index[i]`: where row i has its entry, in the flat table."""
-    key = (index, width)
+def rows_of(frame: Frame, v: Value) -> tuple[Value, tuple[int, ...]]:
+    """A table whose rows lie together: itself, or what it is turned of; and the order of
+    its leading axes there."""
+    rank = len(v.shape)
+    if v.origin is not None and v.origin[1][-1] == rank - 1:
+        core, perm = v.origin
+        return core, perm[:-1]
+    return frame.copied(v), tuple(range(rank - 1))
+
+
+def places(
+    frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()
+) -> Value:
+    """`i * width + index[i]`: where row i has its entry, in the flat table, whose rows may
+    lie in another order than the axes."""
+    if order == tuple(range(len(order))):
+        order = ()
+    key = (index, width, order)
     known = frame.places.get(key)
     if known is None:
-        v = frame.flat(frame.copied(frame.value(index)))
+        v = frame.value(index)
+        if order:
+            v = frame.turned(v, inverse(order))
+        v = frame.flat(frame.copied(v))
         step = frame.out.dim(width)
         count = v.shape[0]
         made = f"np.arange({frame.out.dim(count).text}) * {step.within(10)}"
@@ -44,11 +63,16 @@ def pick(frame: Frame, n: Node) -> bool:
     x, index = n.args
     if not (index.shape and checked(frame, index)):
         return False
-    v = frame.flat(frame.copied(frame.value(x)))
-    at = places(frame, index, x.shape[-1])
-    out = frame.make(n)
-    target = frame.flat(out)
-    frame.emit(f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out)
+    table, order = rows_of(frame, frame.value(x))
+    turned = order != tuple(range(len(order)))
+    if turned and n in frame.destination:
+        return False
+    v, at = frame.flat(table), places(frame, index, x.shape[-1], order)
+    out = frame.laid_out(n, order) if turned else frame.make(n)
+    target = frame.flat(core_of(out))
+    frame.emit(
+        f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out
+    )
     frame.values[n] = out
     return True
 
@@ -84,11 +108,12 @@ def put_on(frame: Frame, n: Node) -> bool:
     base, index, g = n.args
     start = frame.value(base)
     sign = "-" if n.attrs["minus"] else "+"
-    out = frame.make(n)
+    out = frame.make_as(n, [start])
     if index.shape and checked(frame, index):
-        at = places(frame, index, n.shape[-1])
-        entries = _entries(frame, g)
-        line = f"{frame.flat(out).token}[{at.token}] {sign}= {entries}"
+        table, order = rows_of(frame, out)
+        at = places(frame, index, n.shape[-1], order)
+        entries = _entries(frame, g, order)
+        line = f"{frame.flat(table).token}[{at.token}] {sign}= {entries}"
     else:
         line = frame.out.update(n, out.token)
     frame.emit(line, out, [start], base=start, reads=[start])
@@ -106,14 +131,17 @@ def scatter_on(frame: Frame, n: Node) -> bool:
     return True
 
 
-def _entries(frame: Frame, g: Node) -> str:
+def _entries(frame: Frame, g: Node, order: tuple[int, ...] = ()) -> str:
     """What is put: a number stays one."""
     core = g
     while core.is_a("broadcast"):
         core = core.args[0]
     if not core.shape:
         return frame.operand(core)
-    return frame.flat(frame.copied(frame.value(g))).token
+    v = frame.value(g)
+    if order != tuple(range(len(order))):
+        v = frame.turned(v, inverse(order))
+    return frame.flat(frame.copied(v)).token
 
 
 def take(frame: Frame, n: Node) -> bool:
@@ -142,4 +170,3 @@ FORMS: dict[str, Form] = {
     "scatter_on": scatter_on,
     "take": take,
 }
-__all__ = ["FORMS", "checked", "places", "size"]

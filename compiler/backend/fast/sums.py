@@ -48,6 +48,29 @@ def reduce(
     frame.emit(line, out)
 
 
+def layout(
+    frame: Frame, n: Node, x: Value, axes: tuple[int, ...]
+) -> tuple[Value, tuple[int, ...], Value, Value]:
+    """A reduction of a turned array, in the order in which it lies: the array, its axes, the
+    value of `n`, and where that is written."""
+    if x.origin is None:
+        out = frame.make(n)
+        return x, axes, out, out
+    core, perm = x.origin
+    own = tuple(sorted(perm[a] for a in axes))
+    if len(n.shape) == len(x.shape):
+        inner = perm
+    else:
+        rest = [j for j in range(len(perm)) if j not in own]
+        inner = tuple(rest.index(p) for i, p in enumerate(perm) if i not in axes)
+    if n in frame.destination or inner == tuple(range(len(inner))):
+        out = frame.make(n)
+    else:
+        out = frame.laid_out(n, inner)
+    back = tuple(sorted(range(len(inner)), key=lambda i: inner[i]))
+    return core, own, out, frame.turned(out, back)
+
+
 def _dropped(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(d for i, d in enumerate(shape) if i not in axes)
 
@@ -63,9 +86,8 @@ def total(frame: Frame, n: Node) -> bool:
     r, axes = _source(frame, n)
     if n.kind != "real":
         return False
-    x = frame.value(r.args[0])
-    out = frame.make(n)
-    sum_into(frame, x, axes, out)
+    x, axes, out, target = layout(frame, n, frame.value(r.args[0]), axes)
+    sum_into(frame, x, axes, target)
     frame.values[n] = out
     return True
 
@@ -75,9 +97,8 @@ def mean(frame: Frame, n: Node) -> bool:
     r, axes = _source(frame, n)
     if r.args[0].kind != "real":
         return False
-    x = frame.value(r.args[0])
-    out = frame.make(n)
-    sum_into(frame, x, axes, out)
+    x, axes, out, target = layout(frame, n, frame.value(r.args[0]), axes)
+    sum_into(frame, x, axes, target)
     count = frame.out.dim(size([x.shape[a] for a in axes]))
     frame.emit(f"np.divide({out.token}, {count.text}, out={out.token})", out)
     frame.values[n] = out
@@ -87,10 +108,9 @@ def mean(frame: Frame, n: Node) -> bool:
 def maximum(frame: Frame, n: Node) -> bool:
     """A maximum along axes."""
     r, axes = _source(frame, n)
-    x = frame.value(r.args[0])
     if n.kind == "bool" or r.is_a("max_over"):
         return False
-    out = frame.make(n)
+    x, axes, value, out = layout(frame, n, frame.value(r.args[0]), axes)
     width = x.shape[-1].integer
     last = axes == (len(x.shape) - 1,)
     if last and width is not None and width <= NARROW and len(x.shape) > 1:
@@ -108,7 +128,7 @@ def maximum(frame: Frame, n: Node) -> bool:
         )
     else:
         reduce(frame, "maximum", x, axes, out)
-    frame.values[n] = out
+    frame.values[n] = value
     return True
 
 

@@ -80,7 +80,8 @@ class Instruction:
     out: Value | None = None
     over: list[Value] = field(default_factory=list)
     scratch: list[Value] = field(default_factory=list)
-    base: Value | None = None  # copied into `out` first, where they lie apart
+    base: Value | None = None  # copied into `out` first, where they lie apart: `copy`
+    copy: str = ""
     body: list[Instruction] = field(default_factory=list)
     writes: list[Value] = field(default_factory=list)  # of a loop
     reads: list[Value] = field(default_factory=list)  # beside those in the lines
