@@ -123,7 +123,7 @@ def _gap(scan: Scan, left: int, right: int) -> int:
     if before.type == "ADD" and _is_sign(tokens, left):
         return 0
     if after.type == "COLON":
-        return 0
+        return int(before.type == "COMMA")
     if before.type == "COLON":
         return 0 if _inside(scan, left) == "LSQB" else 1
     if before.type == "REST":

@@ -43,6 +43,7 @@ def test_blanks() -> None:
     assert formatted("h=relu( x@W )+b\n") == "h = relu(x @ W) + b\n"
     assert formatted("y=-x ^ 2 * - 3") == "y = -x^2 * -3\n"
     assert formatted("y=x [ : ,0 ,1 : 5,* , ...]'") == "y = x[:, 0, 1:5, *, ...]'\n"
+    assert formatted("y=x[t,:,:n]") == "y = x[t, :, :n]\n"
     assert formatted("input x:int [N,T]") == "input x: int[N, T]\n"
     assert formatted("fn f(x:[...S,k],p=.5)=x") == "fn f(x: [...S, k], p = .5) = x\n"
     assert formatted("y=if not(a)then[1]else-1") == "y = if not (a) then [1] else -1\n"
