@@ -10,7 +10,7 @@ count is taken from the templates that are emitted, so that it is a count of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -104,22 +104,26 @@ def count(plan: Plan) -> Cost:
 
 def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> Poly:
     """The elements that one function computes; `known`: what each node costs."""
+    terms: dict[tuple[str, ...], Fraction] = {}
+    for _, cost in costs(plan, f, known):
+        for monomial, coefficient in cost.terms:
+            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+    return Poly(terms)
+
+
+def costs(
+    plan: Plan, f: Function, known: dict[Node, Poly] | None = None
+) -> Iterator[tuple[Node, Poly]]:
+    """What each node of a function costs; a loop: all its steps."""
     known = {} if known is None else known
-    scope = Scope({}, {})
-    out = Expressions(scope, plan.views, f, lambda n: "x", lambda: "x")
-    times: dict[Poly, int] = {}  # most nodes cost the same as many others
+    out = Expressions(Scope({}, {}), plan.views, f, lambda n: "x", lambda: "x")
     for n in f.computed:
         if is_projection(n):
             continue
         cost = _steps(plan, f.bodies[n]) if is_loop(n) else known.get(n)
         if cost is None:
             cost = known[n] = node_cost(out, n)
-        times[cost] = times.get(cost, 0) + 1
-    terms: dict[tuple[str, ...], Fraction] = {}
-    for cost, often in times.items():
-        for monomial, coefficient in cost.terms:
-            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient * often
-    return Poly(terms)
+        yield n, cost
 
 
 def _steps(plan: Plan, body: Body) -> Poly:

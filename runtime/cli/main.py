@@ -38,6 +38,7 @@ VERBS = {
     "predict": "the outputs of a trained run for new data",
     "check": "compare the emitted gradients with differences",
     "explain": "the derivation of a gradient, a line, or an error",
+    "cost": "operations, bytes and memory of a step, line by line",
     "fmt": "format .net files",
     "new": "write a .net to start from",
 }
