@@ -22,6 +22,7 @@ from .cost import Cost, count
 from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
+from .layout import broken
 from .loops import FunctionWriter
 from .names import Names, base_of
 from .plan import Function, Plan, Settings
@@ -56,18 +57,10 @@ def emit(plan: Plan, options: Settings) -> str:
 def emission(plan: Plan, options: Settings) -> Emission:
     """The module, with the names outside of its loops."""
     module = Module(plan, bool(getattr(options, "complex", False)))
-    text = module.text()
-    if any(len(line) > WIDTH and not _comment(line) for line in text.split("\n")):
-        import black  # only names beyond all measure come here
-
-        text = black.format_str(text, mode=black.Mode())
+    text = broken(module.text())
     flat = module.names.flat()
     names = {n: flat.get(m, base_of(m)) for n, m in module.names.of.items()}
     return Emission(text, names)
-
-
-def _comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
 
 
 class Module:

@@ -87,7 +87,7 @@ FOLD = '''def fold(g, shape, axes, strides, dilations):
     """Return zeros of a shape, with each window of g (its last axes) added in its place."""
     total = np.zeros(shape, g.dtype)
     windows = np.moveaxis(g, range(len(shape), g.ndim), range(len(axes)))
-    for offset in np.ndindex(windows.shape[:len(axes)]):
+    for offset in np.ndindex(windows.shape[: len(axes)]):
         place, part = total, windows[offset]
         for axis, i, stride, dilation in zip(axes, offset, strides, dilations):
             start = i * dilation
