@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
+from ..ops.layout import index_text
 from .plan import Function
 from .pyast import Expr, comma, item, method, name, number, template
 from .sizes import dim_expr
@@ -146,6 +147,9 @@ class Expressions:
     def _reshape(self, n: Node) -> Value:
         """`x[:, None]`, `x[:, 0]`, `x.reshape(N, 3)`."""
         x = n.args[0]
+        slices = x.op.name == "slice" and x not in self.lines and x not in self.at_hand
+        if slices and (axes := _ones_dropped(x.shape, n.shape)):
+            return self._entry(x, n, axes)
         v = self.value(x)
         if v.shape == () and all(d == ONE for d in n.shape):
             return Value(v.expr, (), v.dtype)
@@ -153,12 +157,21 @@ class Expressions:
             return v if all(d == ONE for d in n.shape) else self.stretch(v, n.shape)
         v = self.stretch(v, x.shape)
         index = _ones_inserted(x.shape, n.shape)
-        if index is None:
-            index = _ones_dropped(x.shape, n.shape)
+        if index is None and (axes := _ones_dropped(x.shape, n.shape)):
+            index = ", ".join("0" if i in axes else ":" for i in range(axes[-1] + 1))
         if index is not None:
             return Value(item(v.expr, index), n.shape, v.dtype)
         inside = ", ".join(self.dim(d).text for d in n.shape) or "()"
         return Value(method(v.expr, f"reshape({inside})"), n.shape, v.dtype)
+
+    def _entry(self, x: Node, n: Node, axes: tuple[int, ...]) -> Value:
+        """`x[:, 1]`: a slice of one element, and its axis taken out."""
+        whole = x.args[0]
+        v = self.stretch(self.value(whole), whole.shape)
+        inside, given = index_text(whole.shape, x.attrs, axes)
+        holes = {key: self._attribute(hole) for key, hole in given.items()}
+        expr = template(f"{{x}}[{inside}]").fill({"x": v.expr, **holes})
+        return Value(expr, n.shape, v.dtype)
 
     def _folded(self, n: Node) -> Value:
         return self._template(n.args[0], drop=n)
@@ -416,24 +429,19 @@ def _ones_inserted(old: Shape, new: Shape) -> str | None:
     return ", ".join(parts)
 
 
-def _ones_dropped(old: Shape, new: Shape) -> str | None:
-    """`:, 0` where `new` is `old` with axes of size 1 taken out."""
+def _ones_dropped(old: Shape, new: Shape) -> tuple[int, ...] | None:
+    """The axes of size 1 that `new` lacks, where it is `old` otherwise."""
     if len(new) >= len(old):
         return None
-    parts: list[str] = []
+    axes: list[int] = []
     k = 0
     drop = len(old) - len(new)
-    for d in old:
-        if d == ONE and drop and not (k < len(new) and new[k] == d and drop == 0):
-            parts.append("0")
+    for i, d in enumerate(old):
+        if d == ONE and drop:
+            axes.append(i)
             drop -= 1
         elif k < len(new) and d == new[k]:
-            parts.append(":")
             k += 1
         else:
             return None
-    if k != len(new) or drop:
-        return None
-    while parts and parts[-1] == ":":
-        parts.pop()
-    return ", ".join(parts)
+    return tuple(axes) if k == len(new) and not drop else None
