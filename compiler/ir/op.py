@@ -66,7 +66,9 @@ class Op:
     numpy: Any = None  # Template: an expression
     choices: tuple[tuple[Callable[[Node], bool], Any], ...] = ()  # (when, Template)
     numpy_complex: Any = None  # Template, where numpy's is not analytic (abs, sign, …)
-    numpy_out: Any = None  # Template with {out}: the form of -O2
+    # Template, or several statements, with {out}: the form of -O2. {t} is room for as
+    # much again, {0.5} a number as an array. `inplace`: it may write over an argument.
+    numpy_out: Any = None
     update: Any = None  # Template of a statement that modifies its first argument
     prelude: str = ""  # a function that the module needs (erf), emitted once
     text: Any = None  # Template: the mathematics, as comments show it

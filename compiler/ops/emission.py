@@ -121,6 +121,12 @@ REGISTRY.add(
         numpy_complex=(
             "np.exp(np.minimum(-{x}, 0)) / (1 + np.exp(np.minimum({x}, -{x})))"
         ),
+        numpy_out=(
+            "np.exp({x}, out={out})",
+            "np.add({out}, {1}, out={out})",
+            "np.reciprocal({out}, out={out})",
+        ),
+        inplace=True,
         text="sigmoid(-{x})",
         result="s",
         weight=2,
@@ -134,6 +140,16 @@ REGISTRY.add(
         family="elementwise",
         infer=_first(),
         numpy="np.maximum(-{x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
+        numpy_out=(
+            "np.negative({x}, out={t})",
+            "np.minimum({x}, {t}, out={t})",
+            "np.exp({t}, out={t})",
+            "np.log1p({t}, out={t})",
+            "np.negative({x}, out={out})",
+            "np.maximum({out}, {0}, out={out})",
+            "np.add({out}, {t}, out={out})",
+        ),
+        inplace=True,
         text="softplus(-{x})",
         result="s",
         weight=3,

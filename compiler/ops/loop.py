@@ -39,6 +39,7 @@ Args = tuple[Node, ...]
 ROLES = ("carry", "slice", "capture")
 PROJECTIONS = ("last", "each", "total")
 _REWRITING = [True]
+_ALL = [False]
 
 
 @contextmanager
@@ -49,6 +50,16 @@ def rewriting(on: bool) -> Iterator[None]:
         yield
     finally:
         _REWRITING.pop()
+
+
+@contextmanager
+def hoisting_all(on: bool = True) -> Iterator[None]:
+    """Take elementwise work without a carry out of loops too: fewer calls, more memory."""
+    _ALL.append(on)
+    try:
+        yield
+    finally:
+        _ALL.pop()
 
 
 # ------------------------------------------------------------------- the parts of a loop
@@ -179,6 +190,8 @@ class Draft:
 
     def _hoisted(self, roots: list[Node], carried: int) -> list[Node]:
         """Maximal work without a carry below it is done for all steps at once."""
+        if _ALL[-1]:
+            roots = _regrouped(self.graph, roots, depends_on(roots, self.tag))
         inside = depends_on(roots, self.tag)
         border: dict[Node, None] = {}
         for n in topological(roots[:carried]):
@@ -193,7 +206,7 @@ class Draft:
             if self.own(n) is not None and n.attrs["role"] != "carry"
         }
         for n in border:
-            if not _heavy(n, inside):
+            if not (_heavy(n, inside) or (_ALL[-1] and _is_work(n))):
                 continue
             value, varies = lifted(self.graph, n, self.steps, leaves)
             if value is not None:
@@ -235,6 +248,45 @@ def _costless(n: Node) -> bool:
     while n.op.name in ("broadcast", "reshape", "cast") and n.args:
         n = n.args[0]
     return is_fixed(n)
+
+
+def _regrouped(
+    graph: Graph, roots: list[Node], inside: Mapping[Node, frozenset[str]]
+) -> list[Node]:
+    """`x + h @ W + b` with the terms that need no carry first: `(x + b) + h @ W`."""
+    new: dict[Node, Node] = {}
+    inner = {
+        a
+        for n in topological(roots)
+        if n.op.name == "add"
+        for a in n.args
+        if a.op.name == "add" and "carry" in inside[a]
+    }
+    for n in topological(roots):
+        if n.op.name != "add" or n in inner or "carry" not in inside[n]:
+            continue
+        free: list[Node] = []
+        carried: list[Node] = []
+        stack = [n]
+        while stack:
+            m = stack.pop()
+            if m.op.name == "add" and "carry" in inside[m]:
+                stack.extend(reversed(m.args))
+            else:
+                (carried if "carry" in inside[m] else free).append(m)
+        if len(free) > 1 and len(carried) < 8:
+            total = free[0]
+            for m in (*free[1:], *carried):
+                total = total + m
+            new[n] = total
+    return replaced(graph, roots, new) if new else roots
+
+
+def _is_work(n: Node) -> bool:
+    """Is there anything to compute, or is it a formal as it stands, spread perhaps?"""
+    while n.op.view and n.args:
+        n = n.args[0]
+    return n.op.family != "leaf"
 
 
 def _heavy(n: Node, inside: Mapping[Node, frozenset[str]]) -> bool:

@@ -69,6 +69,7 @@ class Frame:
         self._squares: set[Node] | None = None
         self.kept: set[Node] = set()  # read after this function
         self.places: dict[tuple[object, ...], Value] = {}
+        self.turned_copies: dict[tuple[Root, str], Value] = {}  # for steps of loops
         for n in f.computed:
             source = n.args[0] if n in views.folded else n
             for a in dict.fromkeys(source.args):
@@ -208,6 +209,11 @@ class Frame:
     def comes_checked(self, index: Node) -> bool:
         """Is this index checked outside of the loop around?"""
         return False
+
+    def for_steps(self, second: Value) -> Value:
+        """The second operand of a product: in a loop, a turned matrix from outside is copied
+        once, since BLAS is slow with few rows and a turned one."""
+        return second
 
     # ------------------------------------------------------------------ constants
     def number(self, value: float, shown: str = "") -> Value:

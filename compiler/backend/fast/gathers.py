@@ -8,7 +8,7 @@ and backward, replace pairs of indices. Any other index goes the way of -O1.
 
 from __future__ import annotations
 
-from ...ir.dims import Dim
+from ...ir.dims import ONE, Dim, size
 from ...ir.node import Node
 from ...ops.layout import inverse
 from .frame import Form, Frame, core_of
@@ -32,9 +32,7 @@ def rows_of(frame: Frame, v: Value) -> tuple[Value, tuple[int, ...]]:
     return frame.copied(v), tuple(range(rank - 1))
 
 
-def places(
-    frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()
-) -> Value:
+def places(frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()) -> Value:
     """`i * width + index[i]`: where row i has its entry, in the flat table, whose rows may
     lie in another order than the axes."""
     if order == tuple(range(len(order))):
@@ -70,9 +68,7 @@ def pick(frame: Frame, n: Node) -> bool:
     v, at = frame.flat(table), places(frame, index, x.shape[-1], order)
     out = frame.laid_out(n, order) if turned else frame.make(n)
     target = frame.flat(core_of(out))
-    frame.emit(
-        f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out
-    )
+    frame.emit(f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out)
     frame.values[n] = out
     return True
 
@@ -144,6 +140,48 @@ def _entries(frame: Frame, g: Node, order: tuple[int, ...] = ()) -> str:
     return frame.flat(frame.copied(v)).token
 
 
+SCATTER = '''def scatter_into(total, g, index, rows):
+    """Set total to zeros, with the rows of g added where index says; rows is room."""
+    order = np.argsort(index, kind="stable")
+    places = index[order]
+    first = places != np.concatenate((places[:1] - 1, places[:-1]))
+    starts = np.arange(index.size)[first]
+    np.take(g, order, axis=0, out=rows, mode="clip")
+    total.fill(0)
+    total[places[first]] = np.add.reduceat(rows, starts, axis=0)
+'''
+
+
+def scatter_add(frame: Frame, n: Node) -> bool:
+    """Rows added up where the index says: sorted by place, each place one sum."""
+    g, index = n.args
+    if n.attrs["axis"] or not index.shape or not checked(frame, index):
+        return False
+    if size(n.shape[1:]) == ONE:
+        return False
+    i, v = frame.value(index), frame.value(g)
+    rank = len(index.shape)
+    if v.origin is not None and v.origin[1][rank:] == tuple(
+        range(rank, len(v.shape))
+    ):  # the rows may come in any order
+        v, perm = v.origin
+        i = frame.turned(i, inverse(perm[:rank]))
+    i = frame.flat(frame.copied(i))
+    count, width = i.shape[0], size(n.shape[1:])
+    table = frame.reshaped(frame.copied(v), (count, width))
+    out = frame.make(n)
+    target = frame.reshaped(out, (n.shape[0], width))
+    rows = frame.new((count, width), "real", "rows_in_order")
+    frame.unit.scope.preludes.setdefault("scatter_into", SCATTER)
+    frame.emit(
+        f"scatter_into({target.token}, {table.token}, {i.token}, {rows.token})",
+        out,
+        scratch=[rows],
+    )
+    frame.values[n] = out
+    return True
+
+
 def take(frame: Frame, n: Node) -> bool:
     """Slices of a table."""
     x, index = n.args
@@ -168,5 +206,6 @@ FORMS: dict[str, Form] = {
     "one_hot": one_hot,
     "put_on": put_on,
     "scatter_on": scatter_on,
+    "scatter_add": scatter_add,
     "take": take,
 }

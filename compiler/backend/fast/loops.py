@@ -79,6 +79,23 @@ class StepFrame(Frame):
         copy = self.of_loop.body.loop.origin.copy
         return self.unit.names.take(self._proposed(n), copy)
 
+    def for_steps(self, second: Value) -> Value:
+        outer = self.of_loop.outer
+        if second.origin is None or second.origin[1] != (1, 0):
+            return second
+        if second.root.storage is not None or second.root.function != "outside":
+            return second
+        while isinstance(outer, StepFrame):
+            outer = outer.of_loop.outer
+        key = (second.root, second.how)
+        known = outer.turned_copies.get(key)
+        if known is None:
+            wish = f"{second.root.local.partition('⟦')[0]}_turned"
+            known = outer.new(second.shape, second.kind, wish)
+            outer.emit(f"np.copyto({known.token}, {second.token})", known)
+            outer.turned_copies[key] = known
+        return known
+
     def comes_checked(self, index: Node) -> bool:
         if index.op.name != "formal" or index.attrs["role"] == "carry":
             return False

@@ -35,6 +35,8 @@ def product(frame: Frame, n: Node) -> bool:
     inner = _memory_order(a, sa, inner)
     first = _matrix(frame, a, sa, batch, rows, inner)
     second = _matrix(frame, b, sb, batch, inner, columns)
+    if not batch:
+        second = frame.for_steps(second)
     out = frame.make(n)
     target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None:
