@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # A minute each or more: they run where `-m` names them (CI's nightly run does).
-LARGE = ("corruption", "crash", "long")
+LARGE = ("corruption", "crash", "long", "training")
 
 
 def pytest_collection_modifyitems(
