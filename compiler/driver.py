@@ -14,6 +14,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,6 +31,7 @@ from .errors import (
     InternalError,
     Reporter,
     did_you_mean,
+    loops,
     settings,
 )
 from .explain.provenance import Trace
@@ -38,8 +40,10 @@ from .figures import figures
 from .frontend.parser import parse
 from .frontend.resolve import resolve
 from .frontend.scan import Limits
-from .ir.program import Program
+from .ir.graph import topological
+from .ir.program import Joint, Program
 from .lowering.lower import lower
+from .ops.loop import hoisting_all
 from .passes import run_passes
 from .source import Source
 
@@ -90,7 +94,9 @@ def stages(source: Source, options: Options) -> Iterator[Any]:
     """What each stage hands on, in the order of STAGES: one step of this a stage."""
     yield (tree := parse(source, options.limits))
     yield (resolved := resolve(tree, options))
-    yield (program := lower(resolved, options))
+    with hoisting_all(options.level >= FAST and not options.complex):
+        program = lower(resolved, options)
+    yield program
     check_wrt(program, options.wrt)
     if options.loss is not None:
         program = only(program, options.loss)
@@ -108,7 +114,10 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     rows = ""
     if options.level >= FAST and not options.wrt:
         program, rows = sharded(program)
-    yield (joint := differentiate(program, options.wrt))
+    with hoisting_all(options.level >= FAST):
+        joint = differentiate(program, options.wrt)
+    check_saved(joint, options.limits)
+    yield joint
     yield (optimised := run_passes(joint, options.level))
     yield (plan := replace(schedule(optimised, options), rows=rows))
     described = signature(plan)
@@ -198,6 +207,20 @@ def trace(source: Source, options: Options | None = None) -> Trace:
     written = readable.emission(plan, given)
     named = stations(joint, plan, written.names)
     return Trace(source, built.made["ast"], joint, plan, written, named)
+
+
+def check_saved(joint: Joint, limits: Limits) -> None:
+    """What a backward pass saves of the steps of a loop is no larger than a tensor may be."""
+    reporter = Reporter()
+    for node in topological(joint.gradients.values()):
+        if node.op.name == "each":
+            count = prod(max(1, d.integer or 1) for d in node.shape)
+            if count > limits.elements:
+                span = node.origin.span
+                said = loops.too_much_saved(span, node.shape, limits.elements)
+                reporter.report(said)
+                break
+    reporter.raise_if_errors()
 
 
 def compile_source(source: Source, options: Options | None = None) -> Compiled:

@@ -70,7 +70,8 @@ def check_range(
     wrong = (array < low) | (array >= high)
     if wrong.any():
         first = np.argwhere(wrong)[0]
+        used = f"from {low} to {high - 1}" if low < high else "into what is empty"
         raise ValueError(
             f"{entry['name']}{[int(i) for i in first]} is {array[tuple(first)]}; "
-            f"{entry['name']} is used as an index, from {low} to {high - 1}"
+            f"{entry['name']} is used as an index, {used}"
         )

@@ -237,7 +237,8 @@ def check(signature: Signature, sizes: Mapping[str, int]) -> None:
 
 
 def holds(test: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
-    """One check of a signature: `divides` means that left / right is a whole number."""
+    """One check of a signature: `divides` means that left / right is a whole number,
+    `nonzero` that left is not 0."""
     left, right = value(test["left"], sizes), value(test["right"], sizes)
     match test["kind"]:
         case "divides":
@@ -246,6 +247,8 @@ def holds(test: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
             return left == right
         case "at_least":
             return left >= right
+        case "nonzero":
+            return left != 0
     raise ValueError(f"unknown check {test['kind']!r}")
 
 

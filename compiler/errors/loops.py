@@ -223,3 +223,14 @@ def too_many_steps(span: Span, steps: Dim, limit: int) -> Diagnostic:
         span,
         f"{steps} steps are more than the {limit} elements that a tensor may have",
     )
+
+
+def too_much_saved(span: Span, shape: Shape, limit: int) -> Diagnostic:
+    """A value of every step that the backward pass reads, beyond what a tensor may be."""
+    return Diagnostic(
+        "too-much-saved",
+        span,
+        f"the backward pass would save {show(shape)} here, a value of every step",
+        label=f"more than {limit} elements",
+        notes=(("help", "fewer steps, or `stop` what needs no gradient"),),
+    )

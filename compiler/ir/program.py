@@ -89,7 +89,7 @@ class Constant:
 class Check:
     """A condition on sizes that only the data can decide, with its line."""
 
-    kind: Literal["divides", "equal", "at_least"]
+    kind: Literal["divides", "equal", "at_least", "nonzero"]
     left: Dim
     right: Dim
     line: int

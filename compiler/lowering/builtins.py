@@ -314,8 +314,6 @@ def _reduction(lo: Lowering, a: Args) -> Value:
             raise Mistake(prose.needs_axis(a.passed("axis").span, a.name, "a scalar"))
         return value_of(node, ())
     _not_empty(lo, a, shape, axes)
-    if a.name in ("logsumexp",) and not a.has("axis"):
-        axes = (len(shape) - 1,)
     made = _reduce(lo, a, node, shape, axes)
     if a.flag("keep"):
         kept = tuple(STRETCH if i in axes else d for i, d in enumerate(shape))
@@ -324,8 +322,8 @@ def _reduction(lo: Lowering, a: Args) -> Value:
 
 
 def _not_empty(lo: Lowering, a: Args, shape: Shape, axes: tuple[int, ...]) -> None:
-    """The largest of nothing is nothing: such an axis needs an element."""
-    if a.name not in ("max", "min", "argmax"):
+    """The largest of nothing is nothing, and so is its mean: such an axis needs an element."""
+    if a.name not in ("max", "min", "argmax", "mean", "logsumexp", "softmax"):
         return
     for axis in axes:
         size = shape[axis]
@@ -409,6 +407,7 @@ def _named_axes(
 def _softmax(lo: Lowering, a: Args) -> Value:
     node, shape = a.real("x")
     axis = a.axis(shape)
+    _not_empty(lo, a, shape, (axis,))
     return value_of(lo.graph.apply("softmax", node, axes=(axis,)), shape)
 
 
@@ -417,6 +416,7 @@ def _logsumexp(lo: Lowering, a: Args) -> Value:
     if a.has("pattern"):
         return _reduction(lo, a)
     axes = a.axes(shape, (-1,))
+    _not_empty(lo, a, shape, axes)
     made = lo.graph.apply("logsumexp", node, axes=axes)
     if a.flag("keep"):
         kept = tuple(STRETCH if i in axes else d for i, d in enumerate(shape))

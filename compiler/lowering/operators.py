@@ -159,6 +159,9 @@ def arithmetic(lo: Lowering, symbol: str, a: Given, b: Given, span: Span) -> Val
     kind = number_kind(lo, symbol, a, b, span)
     x, y = a.value, b.value
     shape = common_shape(lo, a, b, symbol, span)
+    if symbol == "/" and y.dim is not None:
+        text = a.span.to(b.span).text
+        lo.require(sizes.nonzero_check(y.dim, lo.place(span), text))
     if x.known and y.known:
         try:
             number, dim = sizes.fold(symbol, x, y)
@@ -183,6 +186,9 @@ def power(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
     base = as_kind(lo, x, "real")
     if y.number is not None and not y.shape:
         number, dim = None, None
+        if y.number < 0 and x.dim is not None:
+            text = a.span.to(b.span).text
+            lo.require(sizes.nonzero_check(x.dim, lo.place(span), text))
         if x.known:
             try:
                 number, dim = sizes.fold("^", x, y)

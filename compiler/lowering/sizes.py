@@ -168,3 +168,20 @@ def whole_check(dim: Dim, span: Span, text: str) -> Check | None:
         text,
         f"`{text}` is no whole number: {denominator} does not divide {whole}",
     )
+
+
+def nonzero_check(dim: Dim, span: Span, text: str) -> Check | None:
+    """The load-time check that a divisor is not 0, if it is a size that may be."""
+    if dim.integer is not None:
+        return None
+    terms = dict(dim.value.terms)
+    if () in terms and all(c > 0 for c in terms.values()):
+        return None  # N + 1
+    return Check(
+        "nonzero",
+        dim,
+        Dim.of(0),
+        span.line,
+        text,
+        f"`{text}` divides by {dim}, which is 0",
+    )

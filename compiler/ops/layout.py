@@ -358,8 +358,9 @@ def index_text(
             continue
         first, last = (Dim.of(0), d) if s > 0 else (d - 1, Dim.of(-1))
         low = "" if a == first else written(f"a{i}", a)
-        if b == last:
-            high = ""
+        beyond = (b - d).integer if s > 0 else None
+        if b == last or (beyond is not None and beyond > 0):
+            high = ""  # behind the end: of a stride that does not reach it
         elif s > 0 and (left := (d - b).integer) is not None and d.integer is None:
             high = str(-left)
         else:
