@@ -78,6 +78,14 @@ def _roots(network: Network) -> dict[str, Any]:
     }
 
 
+def chunked(network: Network, part: Part, chunk: int = CHUNK) -> str | None:
+    """The table that `figures` goes through chunk by chunk; None where it is one call."""
+    if not network.has("evaluate"):
+        return None
+    names = network.signature["functions"]["evaluate"]["inputs"]
+    return _long_table(network, part, names, chunk)
+
+
 def _long_table(
     network: Network, part: Part, names: Sequence[str], chunk: int
 ) -> str | None:

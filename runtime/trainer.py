@@ -32,6 +32,7 @@ from .data import Dataset
 from .diagnosis import NonFinite, diagnose
 from .errors import NonFiniteError, SettingError
 from .evaluation import figures
+from .memory import planned, refuse
 from .network import Network, Noise, State, Step
 from .optimizers import Optimizer, clip_norm, clip_value, norm_of
 from .policy import SKIPPED_IN_A_ROW, Policy
@@ -120,6 +121,8 @@ class Trainer:
         self.resumed = False
         self._saver: Saver | None = None
         self._norm = math.nan  # of the last gradient that was good
+        self.memory = planned(self)
+        refuse(self.memory, network.name)
 
     @property
     def step(self) -> int:

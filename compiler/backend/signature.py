@@ -17,6 +17,7 @@ from ..ir.program import Input, Param, Root
 from .fills import draw_sizes, init_sizes
 from .plan import Plan
 from .sources import tables
+from .storage import storage
 
 VERSION = 1
 
@@ -53,6 +54,7 @@ def signature(plan: Plan) -> dict[str, Any]:
             if "predict" in plan.functions
             else []
         ),
+        "storage": storage(plan),
         "work": None,  # of a module of -O2: how its buffers are made, see `fast`
         "stratify": program.stratify,
         "train": dict(program.train),

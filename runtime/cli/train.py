@@ -436,15 +436,23 @@ def dry_run(trainer: Trainer, args: Namespace, terminal: Terminal) -> None:
         "steps": trainer.steps,
         "epochs": trainer.epochs,
         "steps_per_epoch": trainer.steps_per_epoch,
+        "memory": trainer.memory.total,
     }
     if args.json:
         terminal.product(json.dumps(facts))
     else:
+        from ..memory import available, described, shown
+
+        free, whose = available()
         terminal.say(
             f"steps  {trainer.steps:,} ({trainer.epochs:,} epochs of "
-            f"{trainer.steps_per_epoch:,}), {trainer.network.size:,} parameters; "
-            "nothing was trained"
+            f"{trainer.steps_per_epoch:,}), {trainer.network.size:,} parameters"
         )
+        beside = f"; {shown(free)} are {whose}" if free is not None else ""
+        terminal.say(f"memory {shown(trainer.memory.total)}{beside}")
+        for tensor in trainer.memory.tensors:
+            terminal.say(f"       {described(tensor, trainer.network.name)}")
+        terminal.say("nothing was trained")
 
 
 def write_report(
