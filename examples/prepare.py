@@ -1,9 +1,11 @@
-"""Writes the data files of the examples from the copies that scikit-learn ships.
+"""Writes the tables of the examples from scikit-learn's copies, and the texts from char-rnn's.
 
     pip download --no-deps scikit-learn && python examples/prepare.py scikit_learn-*.whl
+    git clone https://github.com/karpathy/char-rnn
+    python examples/prepare.py char-rnn/data/tinyshakespeare/input.txt
 
 What changes on the way is listed in LICENSES.md, with the SHA-256 of every result: the same
-wheel gives the same bytes, for gzip is told neither time nor name.
+file gives the same bytes, for gzip is told neither time nor name.
 """
 
 from __future__ import annotations
@@ -43,12 +45,24 @@ def write(name: str, header: list[str], rows: Rows) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     content = text.getvalue().encode("ascii")
+    keep(name, content)
+
+
+def keep(name: str, content: bytes) -> None:
+    """A file, gzipped where the name says so."""
     if name.endswith(".gz"):
         content = gzip.compress(content, compresslevel=9, mtime=0)
     (HERE / name).write_bytes(content)
 
 
-def main(path: str) -> None:
+def texts(path: str) -> None:
+    """The whole of a text for one example, its beginning for the other."""
+    content = Path(path).read_bytes()
+    keep("gpt/shakespeare.txt.gz", content)
+    keep("char_rnn/shakespeare.txt", content[:100_000])
+
+
+def tables(path: str) -> None:
     with zipfile.ZipFile(path) as wheel:
         digits = read(wheel, "digits.csv.gz")
         iris = read(wheel, "iris.csv")[1:]
@@ -70,4 +84,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    texts(sys.argv[1]) if sys.argv[1].endswith(".txt") else tables(sys.argv[1])
