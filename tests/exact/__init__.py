@@ -1,0 +1,1 @@
+"""Emitted modules over a finite field: gradients checked with no tolerance."""
