@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...ir.dims import Dim, Poly, size
+from ...ir.dims import Dim, Poly, Shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
 from ..comments import Commentary
-from ..memory import largest
+from ..memory import at_most, largest
 from ..names import MARKED
 from ..plan import Plan, Settings
 from ..pyast import WIDTH, Expr, docstring, fill_text, index_text, item, listing, name
@@ -115,6 +115,10 @@ class _Writer:
         self.defined: dict[str, str] = {}  # variable -> the text that makes it
         self.used: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
         self.saved: dict[str, None] = {}
+        constants = self.unit.table.constants.values()
+        self.zeros = [
+            (d, "") for d in largest(size(r.shape) for r in constants if r.zeros)
+        ]
         self._chain(self.unit.instructions)
         self._name_slots()
         self._name_all(self.unit.instructions)
@@ -227,6 +231,8 @@ class _Writer:
 
     def _made(self, root: Root) -> str:
         """How `buffers` makes a variable."""
+        if root.zeros:
+            return self._part_of_zeros(root)
         if root.made:
             return root.made
         assert root.storage is not None
@@ -234,16 +240,27 @@ class _Writer:
         if home.given:
             return f'gradients["{self.given[home].path}"]'
         place = self.layout.place[home]
-        slot, taken = self.layout.slots[place], size(root.shape)
-        text = self.names_of_slots[place]
-        if taken != slot.size:
+        slot = self.layout.slots[place]
+        return self._placed(self.names_of_slots[place], slot.size, root.shape)
+
+    def _part_of_zeros(self, root: Root) -> str:
+        """A view of the zeros that all share."""
+        taken = size(root.shape)
+        k = next(k for k, (d, _) in enumerate(self.zeros) if at_most(taken, d))
+        most, text = self.zeros[k]
+        if not text:
+            text = self.names.take("all_zeros")
+            self.zeros[k] = (most, text)
+            self.defined[text] = f"np.zeros({dim_expr(most, self._spell).text}, dtype)"
+        return self._placed(text, most, root.shape)
+
+    def _placed(self, text: str, most: Dim, shape: Shape) -> str:
+        """So many elements of an array, in a shape."""
+        taken = size(shape)
+        if taken != most:
             stop = dim_expr(taken, self._spell)
             text = item(name(text), index_text([(None, stop, None)])).text
-        elif len(root.shape) == 1:
-            return text
-        if len(root.shape) == 1:
-            return text
-        return f"{text}.reshape({self._sizes(root.shape)})"
+        return text if len(shape) == 1 else f"{text}.reshape({self._sizes(shape)})"
 
     def _sizes(self, shape: Sequence[Dim]) -> str:
         return ", ".join(dim_expr(d, self._spell).text for d in shape) or "()"
@@ -531,8 +548,9 @@ class _Writer:
         constants = [
             root.shape
             for root in self.unit.table.constants.values()
-            if root.kind == "real" and root.name in self.defined
+            if root.kind == "real" and root.name in self.defined and not root.zeros
         ]
+        constants += [(d,) for d, text in self.zeros if text]
         temporary = largest(size(s) for s in self._temporaries(self.unit.instructions))
 
         def json(poly: Poly) -> Any:

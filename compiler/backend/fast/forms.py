@@ -15,7 +15,7 @@ from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
 from . import gathers, products, sums
-from .frame import Form, Frame
+from .frame import Form, Frame, core_of
 from .values import Value
 
 HOLE = re.compile(r"\{(-?[\w.]+)\}")
@@ -144,6 +144,71 @@ def power(frame: Frame, n: Node) -> bool:
     return True
 
 
+def extremum(frame: Frame, n: Node) -> bool:
+    """`maximum(x, 0)` of an array with zeros of its shape; otherwise the record's form."""
+    if n.kind != "real":
+        return False
+    a, b = n.args
+    for zero, x in ((a, b), (b, a)):
+        core = zero
+        while core.is_a("broadcast"):
+            core = core.args[0]
+        if not (core.is_a("zero") or (core.is_a("const") and core.attrs["value"] == 0)):
+            continue
+        operand = frame.operand(x)
+        read = frame.table.read_in(operand)
+        if read[0].shape != n.shape:
+            continue
+        out = frame.make_as(n, read)
+        shape = core_of(out).shape if out.origin else n.shape
+        zeros = frame.zeros(shape)
+        if out.origin:
+            zeros = frame.turned(zeros, out.origin[1])
+        line = f"np.{n.op.name}({operand}, {zeros.token}, out={out.token})"
+        frame.emit(line, out, read)
+        frame.values[n] = out
+        return True
+    return elementwise(frame, n)
+
+
+def gathered(frame: Frame, n: Node) -> bool:
+    """Windows in rows: copied from their view as they are laid out."""
+    v = frame.value(n.args[0])
+    if v.contiguous:
+        frame.values[n] = frame.reshaped(v, n.shape, n)
+        return True
+    out = frame.make(n)
+    target = frame.reshaped(out, v.shape)
+    frame.emit(f"np.copyto({target.token}, {v.token})", out)
+    frame.values[n] = out
+    return True
+
+
+FOLD = '''def fold_into(total, g, axes, strides, dilations):
+    """Set total to zeros, with each window of g (its last axes) added in its place."""
+    total.fill(0)
+    windows = np.moveaxis(g, range(total.ndim, g.ndim), range(len(axes)))
+    for offset in np.ndindex(windows.shape[: len(axes)]):
+        place, part = total, windows[offset]
+        for axis, i, stride, dilation in zip(axes, offset, strides, dilations):
+            start = i * dilation
+            stop = start + stride * part.shape[axis]
+            place = place.swapaxes(0, axis)[start:stop:stride].swapaxes(0, axis)
+        np.add(place, part, out=place)
+'''
+
+
+def fold(frame: Frame, n: Node) -> bool:
+    """Windows added up where they lie."""
+    v, a = frame.value(n.args[0]), n.attrs
+    out = frame.make(n)
+    frame.unit.scope.preludes.setdefault("fold_into", FOLD)
+    how = f"{a['axes']}, {a['strides']}, {a['dilations']}"
+    frame.emit(f"fold_into({out.token}, {v.token}, {how})", out)
+    frame.values[n] = out
+    return True
+
+
 UFUNC = {"lt": "less", "le": "less_equal", "eq": "equal"}
 TURNED = {"lt": "greater", "le": "greater_equal", "eq": "equal"}
 
@@ -263,6 +328,10 @@ def einsum2(frame: Frame, n: Node) -> bool:
 
 FORMS: dict[str, Form] = {
     "einsum2": einsum2,
+    "fold": fold,
+    "maximum": extremum,
+    "minimum": extremum,
+    "reshape": gathered,
     "pow": power,
     "lt": comparison,
     "le": comparison,

@@ -232,10 +232,9 @@ class Frame:
 
     def zeros(self, shape: Shape) -> Value:
         """Zeros to compare with, of full shape: `maximum` is slow with a single number."""
-        made = f"np.zeros(({self.text(shape)},), dtype)"
-        if len(shape) > 1:
-            made = f"np.zeros(({self.text(shape)}), dtype)"
-        return self.table.constant(("zeros", shape), "real", shape, made, "zeros")
+        v = self.table.constant(("zeros", shape), "real", shape, "0", "zeros")
+        v.root.zeros = True
+        return v
 
     def filled(self, shape: Shape, text: str, kind: Kind = "real") -> Value:
         """A number in every place."""

@@ -38,6 +38,7 @@ class Root:
     node: Node | None = None
     function: str = ""
     entry: bool = False  # of an array, at a step of a loop: `local` is its name
+    zeros: bool = False  # a part of the zeros that all share
     name: str = ""  # of a variable: given at the end
 
 
