@@ -118,11 +118,16 @@ class Expressions:
 
     def full(self, n: Node, top: bool = False) -> Value:
         """`n` in its whole shape, whatever NumPy would broadcast."""
-        return self.stretch(self.value(n, top), n.shape)
+        return self.stretch(self.value(n, top), n.shape, kind=n.kind)
 
-    def stretch(self, v: Value, shape: Shape, alike: str = "") -> Value:
+    def stretch(
+        self, v: Value, shape: Shape, alike: str = "", kind: str = "real"
+    ) -> Value:
         if v.shape == shape:
             return v
+        if v.dtype == WEAK and kind != "real":
+            text = f"np.full({self.shape(shape).text}, {v.expr.text})"
+            return Value(Expr(text), shape, kind)
         if v.dtype == WEAK:
             if alike:
                 text = f"np.full_like({alike}, {v.expr.text})"
@@ -154,8 +159,12 @@ class Expressions:
         if v.shape == () and all(d == ONE for d in n.shape):
             return Value(v.expr, (), v.dtype)
         if v.shape == () and v.dtype == WEAK:
-            return v if all(d == ONE for d in n.shape) else self.stretch(v, n.shape)
-        v = self.stretch(v, x.shape)
+            return (
+                v
+                if all(d == ONE for d in n.shape)
+                else self.stretch(v, n.shape, kind=n.kind)
+            )
+        v = self.stretch(v, x.shape, kind=x.kind)
         index = _ones_inserted(x.shape, n.shape)
         if index is None and (axes := _ones_dropped(x.shape, n.shape)):
             index = ", ".join("0" if i in axes else ":" for i in range(axes[-1] + 1))
@@ -167,7 +176,7 @@ class Expressions:
     def _entry(self, x: Node, n: Node, axes: tuple[int, ...]) -> Value:
         """`x[:, 1]`: a slice of one element, and its axis taken out."""
         whole = x.args[0]
-        v = self.stretch(self.value(whole), whole.shape)
+        v = self.stretch(self.value(whole), whole.shape, kind=whole.kind)
         inside, given = index_text(whole.shape, x.attrs, axes)
         holes = {key: self._attribute(hole) for key, hole in given.items()}
         expr = template(f"{{x}}[{inside}]").fill({"x": v.expr, **holes})
@@ -183,7 +192,10 @@ class Expressions:
         elementwise = n.op.family == "elementwise" or n.op.name in _LIKE_ELEMENTWISE
         args = [self.value(a) for a in n.args]
         if not elementwise:
-            args = [self.stretch(v, a.shape) for v, a in zip(args, n.args, strict=True)]
+            args = [
+                self.stretch(v, a.shape, kind=a.kind)
+                for v, a in zip(args, n.args, strict=True)
+            ]
         args, dtype = self._dtypes(n, args, made.calls)
         holes = self._holes(n, args, made.reads, given)
         expr = made.fill(holes)
@@ -250,7 +262,7 @@ class Expressions:
     def _loose(self, n: Node, a: Node) -> Value:
         """An argument of a statement: a scalar may stay one, an array is in full."""
         v = self.value(a)
-        return v if not v.shape else self.stretch(v, a.shape)
+        return v if not v.shape else self.stretch(v, a.shape, kind=a.kind)
 
     def _holes(
         self,

@@ -357,7 +357,7 @@ class Writer:
         for p in primals:
             if p in self.f.at_hand and p.shape == n.shape:
                 alike = self.name(p)
-        return self.out.stretch(value, n.shape, alike)
+        return self.out.stretch(value, n.shape, alike, n.kind)
 
     def _copied(self, n: Node, into: list[Statement]) -> None:
         """A statement whose base is not ours to change: it gets a copy first."""

@@ -34,6 +34,7 @@ from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Kind, Op
 from . import zeros
 from .classes import InferError
+from .cotangents import cotangents
 
 Args = tuple[Node, ...]
 ROLES = ("carry", "slice", "capture")
@@ -580,19 +581,6 @@ def _total_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
 # ---------------------------------------------------------------------------- the VJP
 def _cotangents_infer(args: Args, attrs: Attrs) -> tuple[Shape, Kind]:
     return (), "real"
-
-
-def cotangents(graph: Graph, pairs: Mapping[Node, Node]) -> Node:
-    """The cotangent of a loop: of each projection that is read, its own."""
-    return graph.apply("cotangents", *pairs.values(), of=tuple(pairs))
-
-
-def merged(a: Node, b: Node) -> Node:
-    """The sum of two cotangents of one loop."""
-    pairs = dict(zip(a.attrs["of"], a.args, strict=True))
-    for projection, g in zip(b.attrs["of"], b.args, strict=True):
-        pairs[projection] = pairs[projection] + g if projection in pairs else g
-    return cotangents(a.graph, pairs)
 
 
 def _projected(g: Node, out: Node, loop: Node, **attrs: Any) -> tuple[Node | None, ...]:

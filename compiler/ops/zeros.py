@@ -16,6 +16,7 @@ from __future__ import annotations
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Simplify
+from .cotangents import merged
 
 Args = tuple[Node, ...]
 
@@ -67,8 +68,6 @@ def add(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     if a.op.name not in NOTEWORTHY and b.op.name not in NOTEWORTHY:
         return None
     if a.op.name == "cotangents":  # of one loop: tuples are added entry by entry
-        from .loop import merged
-
         return merged(a, b)
     if is_zero(a) or number(a) == 0:
         return b
