@@ -82,7 +82,7 @@ def planned(trainer: Trainer) -> Need:
         tensors(network.signature, f, sizes, dtype)
         for f in ("forward", "backward", "saved")
     )
-    step = max(_sum(forward), _sum(saved) + _sum(backward))
+    step = max(_sum(forward), _sum([*saved, *backward]))
     held = trainer.data.held_out
     dim = chunked(network, held)
     sizes = {**sizes, **held.rows}
@@ -101,7 +101,9 @@ def planned(trainer: Trainer) -> Need:
 
 
 def _sum(found: list[Tensor]) -> int:
-    return sum(tensor.bytes * tensor.count for tensor in found)
+    """All of them, and the largest once more: `x @ W + b` has two arrays for a moment."""
+    whole = sum(tensor.bytes * tensor.count for tensor in found)
+    return whole + max((tensor.bytes for tensor in found), default=0)
 
 
 def tensors(

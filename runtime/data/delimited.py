@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 
 LARGEST_FILE = 2**31  # bytes of text, after unpacking
+PIECE = 2**24  # bytes that are asked for together
 SHOWN = 5  # places that one message names
 _NONE = frozenset({"", "na", "n/a", "nan", "?"})  # of a column of numbers
 
@@ -95,13 +96,13 @@ def read(path: Path | None, name: str) -> Delimited:
 def _text(path: Path | None, name: str) -> str:
     try:
         if path is None:
-            data = sys.stdin.buffer.read(LARGEST_FILE + 1)
+            data = _bounded(sys.stdin.buffer)
         elif path.suffix.lower() == ".gz":
             with gzip.open(path) as packed:
-                data = packed.read(LARGEST_FILE + 1)
+                data = _bounded(packed)
         else:
             with open(path, "rb") as file:
-                data = file.read(LARGEST_FILE + 1)
+                data = _bounded(file)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{name} cannot be read: {error}") from None
     if len(data) > LARGEST_FILE:
@@ -113,6 +114,16 @@ def _text(path: Path | None, name: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{name}:{line}: this is no UTF-8 text") from None
+
+
+def _bounded(file: IO[bytes]) -> bytes:
+    """All of a file, or so much that it is too large. Asked for 2 GiB at once, a file takes
+    them before it is read."""
+    parts, size = [], 0
+    while size <= LARGEST_FILE and (part := file.read(PIECE)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def read_text(path: Path, name: str) -> str:
