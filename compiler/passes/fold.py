@@ -116,8 +116,7 @@ def _numbers(n: Node) -> list[int | float] | None:
         return None
     values = []
     for a in n.args:
-        value = number(a)
-        if value is None:
+        if a.op.name != "const" or (value := number(a)) is None:
             return None
         values.append(value)
     return values

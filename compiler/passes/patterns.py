@@ -86,13 +86,14 @@ class Rewriter:
         """Is it arithmetic of numbers, constants, sizes and the seed alone?"""
         known = self._static.get(n)
         if known is None:
-            known = _static_leaf(n)
-            if not known and n.op.name in STATIC and n.shape == () and n.kind != "bool":
+            if n.op.name in STATIC and n.shape == () and n.kind != "bool":
                 known = True
                 for a in n.args:
                     if not self.static(a):
                         known = False
                         break
+            else:
+                known = _static_leaf(n)
             self._static[n] = known
         return known
 
@@ -180,7 +181,7 @@ class Rewriter:
                     self.primals.add(made)
                 if named:
                     self.bound.add(made)
-                if not made.shape:
+                if not made.shape and made.op.name in STATIC:
                     self.static(made)  # bottom-up: no deep recursion later
                 if uses[n] > 1:
                     (self.repeated if self.cheap(made) else self.shared).add(made)
@@ -209,17 +210,24 @@ LIGHT = 2
 
 def _light(n: Node) -> bool:
     """A scalar such as 2 * x or -x / y: read twice, it is written twice, with no name."""
+    if n.op.name not in PRODUCTS or n.kind != "real":
+        return False
     factors = 0
     stack = [n]
     while stack and factors <= LIGHT:
         m = stack.pop()
-        if m.is_a("neg"):
+        op = m.op.name
+        if op == "neg":
             stack.append(m.args[0])
-        elif m.is_a("div") or (m.is_a("mul") and m.args[0] is not m.args[1]):
+        elif op == "div" or (op == "mul" and m.args[0] is not m.args[1]):
             stack += m.args
-        elif not m.is_a("const", "size", "seed"):
+        elif op not in SCALARS:
             factors += 1
-    return n.is_a("mul", "div", "neg") and n.kind == "real" and factors <= LIGHT
+    return factors <= LIGHT
+
+
+PRODUCTS = frozenset({"mul", "div", "neg"})
+SCALARS = frozenset({"const", "size", "seed"})
 
 
 STATIC = frozenset({"add", "sub", "mul", "div", "neg", "cast"})
@@ -257,25 +265,26 @@ SIGNED = frozenset({"neg", "const", "broadcast", "put", "where", "mul", "div"})
 
 def negated(rw: Rewriter, n: Node) -> Node | None:
     """`x`, where `n` is written as -x and the sign can be taken off for nothing."""
-    if n.op.name not in SIGNED:
+    op = n.op.name
+    if op not in SIGNED:
         return None
-    if n.is_a("neg"):
+    if op == "neg":
         return n.args[0] if rw.free(n) or (rw.static(n) and rw.unbound(n)) else None
-    if n.is_a("const"):
+    if op == "const":
         value = number(n)
         if value is not None and (value < 0 or str(value) == "-0.0"):
             return rw.const(-value)
         return None
-    if n.is_a("broadcast") and rw.unbound(n):
+    if op == "broadcast" and rw.unbound(n):
         x = negated(rw, n.args[0])
         return None if x is None else rw.broadcast(x, n.shape)
-    if n.is_a("put") and rw.free(n):
+    if op == "put" and rw.free(n):
         x = negated(rw, n.args[1])
         return None if x is None else rw.make("put", n.args[0], x, **n.attrs)
-    if n.is_a("where") and rw.free(n) and n.args[2].is_a("zero"):
+    if op == "where" and rw.free(n) and n.args[2].is_a("zero"):
         x = negated(rw, n.args[1])
         return None if x is None else rw.make("where", n.args[0], x, n.args[2])
-    if rw.static(n) and rw.unbound(n) and n.is_a("mul", "div"):
+    if (op == "mul" or op == "div") and rw.static(n) and rw.unbound(n):
         x = negated(rw, n.args[0])
-        return None if x is None else rw.make(n.op.name, x, n.args[1])
+        return None if x is None else rw.make(op, x, n.args[1])
     return None

@@ -62,8 +62,9 @@ class Monomial:
                 else:
                     self.over *= abs(value)
                 continue
-            room = len(self.up) + len(self.down) + len(stack) < FACTORS
-            opens = room and (rw.free(n) or (rw.static(n) and rw.unbound(n)))
+            opens = rw.free(n) or (rw.unbound(n) and rw.static(n))
+            if opens:
+                opens = len(self.up) + len(self.down) + len(stack) < FACTORS
             if opens and op == "neg":
                 self.negative = not self.negative
                 stack.append((n.args[0], under))
@@ -137,6 +138,8 @@ class Monomial:
     def _over_one_divisor(self, rw: Rewriter) -> Node | None:
         """`2 * d_loss * x / k` for 2, d_loss and `x / k`: nothing can overflow by that."""
         if self.down or self.under != 1 or not self._more_than_one:
+            return None
+        if not any(n.op.name == "div" for n in self.up):
             return None
         dynamic = [n for n in self.up if not rw.static(n)]
         if len(dynamic) != 1:
@@ -330,7 +333,7 @@ def _scalar_times(rw: Rewriter, core: Node, s: Monomial) -> Node:
 @rule("mul", "div", safety="~")
 def scalar_product(rw: Rewriter, n: Node) -> Node | None:
     """`2 * (x * 3) / (4 * N)` -> `3 * x / (2 * N)`, for a scalar."""
-    if n.shape != () or n.kind != "real" or _two_factors(n):
+    if n.shape != () or n.kind != "real" or _two_factors(rw, n):
         return None
     a, b = n.args
     if a is b and n.is_a("mul") and not (_opens(a) and rw.free(a) and _number_in(a)):
@@ -354,17 +357,22 @@ def scalar_product(rw: Rewriter, n: Node) -> Node | None:
     return None if out is n else out
 
 
-def _two_factors(n: Node) -> bool:
+def _two_factors(rw: Rewriter, n: Node) -> bool:
     """Is it `x * b`, `2 * b` or `2 * x * b` of values that are nothing else: normal?"""
     if n.op.name != "mul":
         return False
     a, b = n.args
-    if b.op.name in SPECIAL or a is b:
+    if a is b or not _plain(rw, b):
         return False
-    if a.op.name == "mul":  # 2 * x * b
+    if a.op.name == "mul" and a not in rw.bound:  # 2 * x * b
         a, x = a.args
-        return _whole_number(a) and x is not b and x.op.name not in SPECIAL
-    return a.op.name not in SPECIAL or _whole_number(a)
+        return _whole_number(a) and x is not b and _plain(rw, x)
+    return _plain(rw, a) or _whole_number(a)
+
+
+def _plain(rw: Rewriter, n: Node) -> bool:
+    """Is it one factor, whatever it is made of?"""
+    return n.op.name not in SPECIAL or (n in rw.bound and n.op.name in COMPOUND)
 
 
 def _whole_number(n: Node) -> bool:
@@ -374,6 +382,9 @@ def _whole_number(n: Node) -> bool:
 
 SPECIAL = FACTORED | {"size", "seed", "exp"}
 """The ops that a normal form of scalars knows of."""
+
+COMPOUND = FACTORED - {"const"}
+"""Of these, the ones that are one factor where they have a name."""
 
 
 @rule("mul", "div", safety="~")
