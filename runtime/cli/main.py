@@ -38,9 +38,12 @@ VERBS = {
     "predict": "the outputs of a trained run for new data",
     "check": "compare the emitted gradients with differences",
     "explain": "the derivation of a gradient, a line, or an error",
+    "graph": "the computational graph as DOT, SVG or Mermaid",
     "cost": "operations, bytes and memory of a step, line by line",
     "fmt": "format .net files",
     "new": "write a .net to start from",
+    "info": "what this installation, a run, a checkpoint or a data file is",
+    "completion": "a script that lets the shell complete verbs and flags",
 }
 
 EXHAUSTED = frozenset(

@@ -75,7 +75,7 @@ def read(path: Path | None, name: str) -> Delimited:
         lines.pop()
     if not lines:
         raise DataError(f"{name} is empty")
-    delimiter = _delimiter(lines[0], name)
+    delimiter = separator(lines[0], name)
     try:
         first = next(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error as error:
@@ -131,7 +131,7 @@ def read_text(path: Path, name: str) -> str:
     return _text(path, name)
 
 
-def _delimiter(line: str, name: str) -> str:
+def separator(line: str, name: str) -> str:
     if name.lower().removesuffix(".gz").endswith(".tsv"):
         return "\t"
     if "," in line:
