@@ -104,10 +104,13 @@ def count(plan: Plan) -> Cost:
 
 def elements(plan: Plan, f: Function, known: dict[Node, Poly] | None = None) -> Poly:
     """The elements that one function computes; `known`: what each node costs."""
-    terms: dict[tuple[str, ...], Fraction] = {}
+    times: dict[int, tuple[Poly, int]] = {}  # most nodes cost one and the same Poly
     for _, cost in costs(plan, f, known):
+        times[id(cost)] = cost, times.get(id(cost), (cost, 0))[1] + 1
+    terms: dict[tuple[str, ...], Fraction] = {}
+    for cost, often in times.values():
         for monomial, coefficient in cost.terms:
-            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient * often
     return Poly(terms)
 
 
@@ -124,6 +127,26 @@ def costs(
         if cost is None:
             cost = known[n] = node_cost(out, n)
         yield n, cost
+
+
+def products(plan: Plan, f: Function) -> Poly:
+    """Of what a function computes, the multiplications and additions of its products."""
+    terms: dict[tuple[str, ...], Fraction] = {}
+    for n in f.computed:
+        if is_projection(n):
+            continue
+        if is_loop(n):
+            body = f.bodies[n]
+            one = products(replace(plan, views=body.views), body.function)
+            steps: Dim = body.loop.attrs["steps"]
+            cost = one * steps.value
+        elif n.op.name == "einsum2" and not plan.views.is_view(n):
+            cost = _contraction(n)
+        else:
+            continue
+        for monomial, coefficient in cost.terms:
+            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+    return Poly(terms)
 
 
 def _steps(plan: Plan, body: Body) -> Poly:
@@ -151,7 +174,10 @@ def node_cost(out: Expressions, n: Node) -> Poly:
         return size(n.args[-1].shape).value
     if reduced(n) or n.op.name.endswith("_over"):
         return size(n.args[0].shape).value
-    operations = max(template(out.chosen(n)[0]).operations, 1)
+    numpy = n.op.numpy
+    plain = numpy.__class__ is str and not n.op.choices and not out.complex
+    text = numpy if plain else out.chosen(n)[0]
+    operations = max(template(text).operations, 1)
     return _times(size(n.shape).value, operations)
 
 

@@ -24,6 +24,7 @@ VIEWS = frozenset({"broadcast", "reshape", "transpose", "slice", "stop"})
 SIZES = frozenset({"const", "size", "seed"})
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
 ARITHMETIC_OF_SIZES = ARITHMETIC | {"cast"}
+OF_SIZES = ARITHMETIC_OF_SIZES | SIZES
 REDUCTIONS = frozenset({"sum", "max", "any", "all", "argmax"})
 COMPARISONS = frozenset({"lt", "le", "eq", "not", "and", "or"})
 MOST_REPEATED = 4  # operations of sizes that are repeated rather than named
@@ -85,6 +86,9 @@ class Views:
         known = self._trivial.get(n)
         if known is not None:
             return known
+        if n.shape or n.op.name not in OF_SIZES:
+            self._trivial[n] = MOST_REPEATED + 1
+            return MOST_REPEATED + 1
         stack = [n]
         while stack:
             m = stack[-1]
