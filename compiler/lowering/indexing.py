@@ -25,6 +25,15 @@ Evaluate = Callable[[ast.Expr], Value | Unknown]
 
 
 @dataclass(frozen=True, slots=True)
+class _Gather:
+    """An int tensor, and its position among the parts."""
+
+    part: int
+    index: Value
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One item of the index, on its axis: a slice [start, stop), maybe dropped after."""
 
@@ -51,7 +60,7 @@ def index(
         )
     missing = x.rank - len(taking)
     parts: list[_Part | None] = []  # None: a stretch axis
-    gather: tuple[int, Value, Span] | None = None  # position among the parts
+    gathers: list[_Gather] = []
     axis = 0
     pending = list(items)
     if not rests:
@@ -79,24 +88,24 @@ def index(
         if value.known and not value.shape and value.kind != "bool":
             parts.append(_element(lo, Given(value, item.span), size, base))
         elif value.kind == "int":
-            if gather is not None:
+            if value.shape and any(g.index.shape for g in gathers):
                 raise Mistake(prose.two_gathers(item.span, base.text("x")))
             if size.stretch:
                 raise Mistake(prose.gather_stretch(item.span, base.text("this")))
-            gather = (len(parts), value, item.span)
+            gathers.append(_Gather(len(parts), value, item.span))
             parts.append(_Part(Dim.of(0), size, size))
         else:
             raise Mistake(
                 prose.index_kind(item.span, item.span.text, value.text(), value.kind)
             )
-    return _build(lo, base, parts, gather)
+    return _build(lo, base, parts, gathers)
 
 
 def _build(
     lo: Lowering,
     base: Given,
     parts: list[_Part | None],
-    gather: tuple[int, Value, Span] | None,
+    gathers: Sequence[_Gather],
 ) -> Value:
     x, g = base.value, lo.graph
     taken = [p for p in parts if p is not None]
@@ -108,27 +117,44 @@ def _build(
             "slice", node, starts=starts, stops=stops, steps=(1,) * len(taken)
         )
     shape: list[Dim] = []
-    at = -1  # the gathered axis in the shape without dropped axes
+    at: dict[int, int] = {}  # a gathered axis in the shape without dropped axes
     for k, part in enumerate(parts):
         if part is None:
             shape.append(STRETCH)
-        elif gather is not None and k == gather[0]:
-            at = len(shape)
+        elif any(k == gather.part for gather in gathers):
+            at[k] = len(shape)
             shape.append(part.axis)
         elif not part.drop:
             shape.append(STRETCH if part.axis.stretch else part.stop - part.start)
     final = lo.sized(tuple(shape), base.span, "the result")
     if node.shape != plain(final):
         node = g.apply("reshape", node, shape=plain(final))
-    if gather is not None:
-        _, indices, span = gather
+    # Steps first, the outermost loop's before its inner ones'; what is a tensor comes last.
+    steps = [loop.step for loop in lo.loops]
+    order = sorted(
+        gathers,
+        key=lambda gather: (
+            bool(gather.index.shape),
+            (
+                steps.index(gather.index.node)
+                if gather.index.node in steps
+                else len(steps)
+            ),
+            gather.part,
+        ),
+    )
+    while order:
+        gather, *order = order
+        indices, axis = gather.index, at[gather.part]
         loop = next((l for l in reversed(lo.loops) if l.step is indices.node), None)
-        slice_ = loop.sequence(lo, node, at) if loop is not None else None
-        if slice_ is not None:  # the step's part of a sequence
-            return value_of(slice_, (*final[:at], *final[at + 1 :]))
-        node = g.apply("take", node, as_kind(lo, indices, "int"), axis=at)
-        final = (*final[:at], *indices.shape, *final[at + 1 :])
-        lo.sized(final, span, "what is gathered")
+        slice_ = loop.sequence(lo, node, axis) if loop is not None else None
+        if slice_ is None:
+            node = g.apply("take", node, as_kind(lo, indices, "int"), axis=axis)
+        else:  # the step's part of a sequence
+            node = slice_
+        final = (*final[:axis], *indices.shape, *final[axis + 1 :])
+        at = {k: a - (a > axis) for k, a in at.items()}
+        lo.sized(final, gather.span, "what is gathered")
     return value_of(node, final)
 
 
