@@ -33,6 +33,7 @@ from .programs import (
     show_warnings,
     source_of,
 )
+from .reporting import safely
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
     from ..policy import Policy
     from ..runs import RunFolder
     from ..settings import Settings
+    from ..shards import Parallel
     from ..trainer import Result, Trainer
     from ..weights import Weights
 
 SUMMARY = "compile a .net and train it on data"
-LATER = ("--workers", "--shards")
+LATER = ("--workers",)
 
 
 def parser() -> Parser:
@@ -87,9 +89,16 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--threads",
-        choices=("1", "blas"),
-        default="1",
-        help="threads of BLAS: 1 (the same bits each time), or as it likes",
+        type=threads,
+        metavar="N|blas",
+        help="threads that compute the shards of a batch at -O2, the same bits for any "
+        "number (one for each core); or blas: BLAS has threads, and ours is one",
+    )
+    made.add_argument(
+        "--shards",
+        type=shards,
+        metavar="K",
+        help="shards of a batch at -O2: 1, 2, 4, 8 or 16 (as many as pay)",
     )
     going = made.add_argument_group("checkpoints")
     going.add_argument(
@@ -162,6 +171,19 @@ def seed(text: str) -> int:
     return number
 
 
+def threads(text: str) -> str:
+    """An argparse type: a number of threads, or `blas`."""
+    return text if text == "blas" else str(positive(text))
+
+
+def shards(text: str) -> int:
+    """An argparse type: a power of two up to 16."""
+    number = positive(text)
+    if number not in (1, 2, 4, 8, 16):
+        raise argparse.ArgumentTypeError(f"{text} is not 1, 2, 4, 8 or 16")
+    return number
+
+
 def every(text: str) -> str:
     """An argparse type: a length of time or a number of steps."""
     if text.strip().isdigit():
@@ -185,7 +207,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     """Compile, read the data, train, and say where the result lies."""
     from .interrupts import interruptible
 
-    one_blas_thread(args.threads)
+    one_blas_thread(args.threads or "1")
     with interruptible() as signals:
         prepared = prepare(args, terminal)
         if args.print_config:
@@ -200,7 +222,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         with trainer.reporter:  # type: ignore[attr-defined]
             result = trainer.train()
         signals.trainer = None
-        write_report(trainer, args, prepared, terminal)
+        listed = rows(prepared.settings, args, prepared.origins)
+        if problem := safely(trainer, result, listed, prepared.text):
+            terminal.warn(problem)
         if args.json:
             terminal.product(json.dumps(document(trainer, result)))
         return signals.exit if result.ending == "stopped" else Exit.OK
@@ -368,6 +392,36 @@ def policy_of(args: Namespace) -> Policy:
     )
 
 
+def parallel_of(prepared: Prepared, args: Namespace) -> Parallel:
+    """How a step is shared out among threads; `UsageError` where a program cannot be cut."""
+    from ..shards import Parallel, cores
+
+    if args.shards and args.shards > 1:
+        if args.threads == "blas":
+            raise UsageError(
+                "command-line",
+                "`--threads blas` computes a batch whole: `--shards` does not go with it",
+            )
+        plan = prepared.compiled.signature.get("shards")
+        if plan is None:
+            raise UsageError(
+                "command-line",
+                f"`--shards {args.shards}` needs -O2: modules of -O{prepared.level} take "
+                "a batch whole",
+            )
+        if plan["row_dim"] is None:
+            line = f":{plan['mixing_line']}" if plan["mixing_line"] else ""
+            raise UsageError(
+                "command-line",
+                f"`--shards {args.shards}`: {prepared.compiled.signature['name']}{line} "
+                "mixes the rows of a batch, so it cannot be cut",
+            )
+    if args.threads == "blas":
+        return Parallel(1, 1)
+    number = int(args.threads) if args.threads else cores()
+    return Parallel(number, args.shards or 0)
+
+
 def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Trainer:
     """A trainer at its first step, or at that of the checkpoint; its run folder exists."""
     from ..allocation import keep_freed
@@ -381,9 +435,15 @@ def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Train
     compiled, settings = prepared.compiled, prepared.settings
     network = load(compiled)
     data = load_data(compiled.signature, settings, prepared.folder)
-    session = Session(terminal, data, args.threads, args.log_format)
+    session = Session(terminal, data, args.threads or "", args.log_format)
     trainer = Trainer(
-        network, data, settings, prepared.run, session, policy=policy_of(args)
+        network,
+        data,
+        settings,
+        prepared.run,
+        session,
+        policy=policy_of(args),
+        parallel=parallel_of(prepared, args),
     )
     if prepared.run is not None and prepared.weights is not None:
         for note in resume(trainer, prepared.weights):
@@ -453,12 +513,6 @@ def dry_run(trainer: Trainer, args: Namespace, terminal: Terminal) -> None:
         for tensor in trainer.memory.tensors:
             terminal.say(f"       {described(tensor, trainer.network.name)}")
         terminal.say("nothing was trained")
-
-
-def write_report(
-    trainer: Trainer, args: Namespace, prepared: Prepared, terminal: Terminal
-) -> None:
-    """Put report.html into the run folder."""
 
 
 def document(trainer: Trainer, result: Result) -> Mapping[str, Any]:
