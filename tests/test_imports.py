@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 TREES = {"gradc.compiler": ROOT / "compiler", "gradc": ROOT / "runtime"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}
 # What the runtime may load beside NumPy and the standard library, where it is installed.
-EXTRAS = {"pyarrow", "rich", "scipy", "threadpoolctl"}
+EXTRAS = {"igraph", "pyarrow", "rich", "scipy", "threadpoolctl"}
 
 
 def module_name(path: Path) -> str:
@@ -101,6 +101,11 @@ def stage(name: str) -> str:
     return parts[2] if is_compiler(name) and len(parts) > 2 else ""
 
 
+def may_explain(module: str) -> bool:
+    """The package itself, and the driver, which hands it what the stages made."""
+    return stage(module) == "explain" or module == "gradc.compiler.driver"
+
+
 FORBIDDEN_AMONG_STAGES = {
     "ir": {"ops", "frontend", "lowering", "autodiff", "passes", "backend"},
     # The derivative of a loop is that of its body: ops/loop.py runs the same sweep on it.
@@ -111,6 +116,8 @@ FORBIDDEN_AMONG_STAGES = {
     # Text and tree know no graph; lowering may ask for derivatives (`grad`, rows).
     "frontend": {"ir", "ops", "lowering", "autodiff", "passes", "backend"},
     "lowering": {"passes", "backend"},
+    # It reads what the stages hand on, and asks for derivatives; text it takes as it is.
+    "explain": {"lowering"},
     # Messages show sizes, so they may read ir/dims.py.
     "errors": {"frontend", "lowering", "ops", "autodiff", "passes", "backend"},
     "source": {"errors", "frontend", "ir", "ops", "autodiff", "passes", "backend"},
@@ -121,6 +128,8 @@ def fault(module: str, name: str, relative: bool) -> str | None:
     """Why `module` may not import `name`; None where it may."""
     top = name.split(".")[0]
     if is_compiler(module):
+        if stage(name) == "explain" and not may_explain(module):
+            return "nothing that compiles needs what explains"
         if is_runtime(name):
             return "the compiler never imports the runtime"
         if top == "numpy":
@@ -162,6 +171,8 @@ def test_imports_follow_the_rules(module: str) -> None:
         ("gradc.compiler.passes.patterns", "gradc.compiler.frontend.ast"),
         ("gradc.compiler.backend.guard", "gradc.compiler.autodiff.reverse"),
         ("gradc.compiler.frontend.parser", "gradc.compiler.driver"),
+        ("gradc.compiler.backend.cost", "gradc.compiler.explain.costs"),
+        ("gradc.compiler.explain.costs", "gradc.compiler.lowering.lower"),
         ("gradc.network", "gradc.compiler"),
         ("gradc.network", "gradc.compiler.driver"),
         ("gradc.network", "lark"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..ir.node import Node
-from ..ir.program import Mode, Program, Root
+from ..ir.program import Binding, Mode, Program, Root
 
 
 def probe(program: Program, wanted: Mapping[str, Node]) -> Program:
@@ -18,5 +18,7 @@ def probe(program: Program, wanted: Mapping[str, Node]) -> Program:
     outputs = tuple(
         Root(name, node, max(node.origin.equation, 0)) for name, node in wanted.items()
     )
-    mode = Mode((), (), (), outputs)
+    # Bound, so that no line reads through them.
+    bindings = tuple(Binding(r.equation, r.name, r.node) for r in outputs)
+    mode = Mode(bindings, (), (), outputs)
     return replace(program, training=mode, evaluation=mode, classes_of={})

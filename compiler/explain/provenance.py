@@ -29,7 +29,7 @@ from ..ir.node import Node
 from ..ir.program import Equation, Joint, Mode, Program
 from ..ir.text import inline_text, node_text
 from ..source import Source, Span
-from .stations import Stations
+from .stations import UNNAMED, Stations
 
 PLACE = re.compile(r"\s*# (?! )(?P<text>.*?)(?: {2,}(?P<place>\S+:\d+))?$")
 
@@ -128,6 +128,13 @@ class Record:
         program = self.trace.program
         return ancestors(_roots([program.training, program.evaluation]))
 
+    def line_of(self, node: Node) -> int:
+        """The line of the text that made a node; 0 where none did, or another file's."""
+        span = node.origin.span
+        if isinstance(span, Span) and span.source is self.trace.source:
+            return span.line
+        return 0
+
     def leaf(self, line: int) -> Node | None:
         """The input, parameter or state that a line declares."""
         program = self.trace.program
@@ -147,15 +154,48 @@ class Record:
         k = node.origin.equation
         equations = self.trace.program.equations
         places = {""} if not 0 <= k < len(equations) else {self.place(equations[k])}
-        found = []
+        found: dict[str, list[EmittedLine]] = {}
+        for wanted in dict.fromkeys((name, _without_copy(name))):
+            here: dict[str, list[EmittedLine]] = {}
+            for line in self._binding.get(wanted, ()):
+                f = self.trace.plan.functions.get(line.function)
+                if f is None or (image not in f.lines and line.function != "backward"):
+                    continue
+                if line.place in places and line.function not in found:
+                    here.setdefault(line.function, []).append(line)
+            found |= here  # `h` for `h2` only where a function has no `h2`
+        return sorted((x for xs in found.values() for x in xs), key=lambda x: x.first)
+
+    @cached_property
+    def _binding(self) -> dict[str, list[EmittedLine]]:
+        """The lines that bind a name."""
+        table: dict[str, list[EmittedLine]] = {}
         for line in self.emitted:
-            base = name if name in line.targets else _without_copy(name)
-            f = self.trace.plan.functions.get(line.function)
-            if f is None or (image not in f.lines and line.function != "backward"):
+            for target in dict.fromkeys(line.targets):
+                table.setdefault(target, []).append(line)
+        return table
+
+    def reached(self, function: str) -> dict[Node, tuple[EmittedLine, ...]]:
+        """The lines of a function that compute each node.
+
+        A node without a line of its own is part of the lines of its readers.
+        """
+        found: dict[Node, dict[EmittedLine, None]] = {}
+        for n in reversed(self.order):
+            mine = found.setdefault(n, {})
+            own = [x for x in self.lines(n) if x.function == function]
+            if n.op.family == "leaf" and n.op.name not in UNNAMED:
+                name = self.trace.written.names.get(n, "")
+                own = [x for x in self._binding.get(name, ()) if x.function == function]
+                own += mine
+            if own:
+                mine = found[n] = dict.fromkeys(own)
+            if n.op.family == "leaf":
                 continue
-            if base in line.targets and line.place in places:
-                found.append(line)
-        return found
+            for a in n.args:
+                if a.op.name not in UNNAMED:
+                    found.setdefault(a, {}).update(mine)
+        return {n: tuple(sorted(xs, key=lambda x: x.first)) for n, xs in found.items()}
 
     def block(self, e: Equation) -> list[EmittedLine]:
         """The lines of an equation, in every function."""
