@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fast.running import Fast
 from random_dags import program_of, random_dag
 from reference import evaluate
-from running import Fast
 
+from gradc.compiler import Options, driver
 from gradc.compiler.autodiff.reverse import differentiate
 
 RUN, PART = 300, 15
@@ -23,15 +24,18 @@ def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
 def agrees(seed: int) -> None:
     """One DAG: loss and gradients, to rounding."""
     dag = random_dag(seed)
-    joint = differentiate(program_of(dag))
+    program = program_of(dag)
+    joint = differentiate(program)
     assert joint.seed is not None
     at = {**dag.leaves, joint.seed: 1.0}
     want, *wanted = evaluate([dag.loss, *joint.gradients.values()], at, dag.sizes)
-    module = Fast(joint, poison=True)
-    work = module.buffers(dag.sizes)
+    module = Fast(driver.compile_program(program, Options(level=2, poison=True)))
+    values = {p.path: dag.leaves[p.node] for p in program.params}
+    values |= {i.name: dag.leaves[i.node] for i in program.inputs}
+    work = module.buffers(dag.sizes) if module.work else None
     before = {n: np.array(v) for n, v in dag.leaves.items()}
     for _ in range(2):
-        loss, found = module.step(dag.leaves, dag.sizes, work=work)
+        loss, found = module.step(values, work=work)
         assert abs(loss - want) <= 1e-12 * max(1, abs(want)), seed
         assert set(found) == set(joint.gradients)
         for path, value in zip(joint.gradients, wanted, strict=True):

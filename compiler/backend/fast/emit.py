@@ -74,6 +74,7 @@ class FastModule(Module):
 
     def functions(self) -> list[list[str]]:
         """`buffers`, `forward` and `backward`, then the functions of -O1."""
+        before = set(self.scope.used_constants)  # by `init`
         whole = self.plan
         others = {k: f for k, f in whole.functions.items() if k not in PLANNED}
         self.plan = replace(whole, functions=others, saved=())
@@ -84,13 +85,13 @@ class FastModule(Module):
         writer = _Writer(self)
         made = [*writer.functions(), *rest]
         self.work = writer.entry()
-        self._used_constants(made)
+        self._used_constants(made, before)
         return made
 
-    def _used_constants(self, functions: list[list[str]]) -> None:
+    def _used_constants(self, functions: list[list[str]], before: set[str]) -> None:
         """The constants that stand in what was written, and no others."""
         text = "\n".join(t for lines in functions for t in lines)
-        for c in list(self.scope.used_constants):
+        for c in sorted(self.scope.used_constants - before):
             if not re.search(rf"\b{self.names.symbols[c]}\b", text):
                 self.scope.used_constants.discard(c)
 

@@ -25,8 +25,9 @@ MASK_READERS = ("masked", "cast")
 
 def define(frame: Frame, n: Node) -> None:
     """Write the instructions of one line."""
-    if is_projection(n):
-        return  # its loop has made it
+    if is_projection(n):  # its loop has made it
+        _placed(frame, n, frame.value(n))
+        return
     if n in frame.squares:
         return  # its sum is taken at once
     known = frame.values.get(n)

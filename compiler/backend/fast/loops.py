@@ -420,7 +420,9 @@ class _Loop:
         if p.op.name == "total":
             self._total(p)
             return
-        array = outer.new(p.shape, p.kind, self._collected(p))
+        array = outer.destination.get(p) or outer.new(
+            p.shape, p.kind, self._collected(p)
+        )
         self.touched.append(array)
         outer.values[p] = array
         if value.shape:
@@ -459,7 +461,9 @@ class _Loop:
             v = self.table.whole(root)
             outer.emit(f"{name} = {'0.0' if p.kind == 'real' else '0'}", None)
         else:
-            v = outer.new(p.shape, p.kind, self._collected(p))
+            v = outer.destination.get(p) or outer.new(
+                p.shape, p.kind, self._collected(p)
+            )
             self.touched.append(v)
             outer.emit(f"{v.token}.fill(0)", v)
         outer.values[p] = v
