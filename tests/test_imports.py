@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 TREES = {"gradc.compiler": ROOT / "compiler", "gradc": ROOT / "runtime"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}
 # What the runtime may load beside NumPy and the standard library, where it is installed.
-EXTRAS = {"igraph", "pyarrow", "rich", "scipy", "threadpoolctl"}
+EXTRAS = {"pyarrow", "rich", "scipy", "threadpoolctl"}
 
 
 def module_name(path: Path) -> str:

@@ -88,10 +88,9 @@ def svg(
         kind = "local" if a.local else "arrow"
         out.append(f'<path class="{kind}" d="M{points}"/>')
         if a.label:
-            x, y = at(end).split(",")
-            out.append(
-                f'<text class="label" x="{x}" y="{float(y) - 4:.1f}">{escape(a.label)}</text>'
-            )
+            column, height = at(end).split(",")
+            above = f'x="{column}" y="{float(height) - 4:.1f}"'
+            out.append(f'<text class="label" {above}>{escape(a.label)}</text>')
     for b in drawing.boxes:
         out += _box(b, places[b.id], sizes[b.id], (low_x - MARGIN, low_y - MARGIN))
     return "\n".join([*out, "</svg>"]) + "\n"

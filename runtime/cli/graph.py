@@ -1,6 +1,6 @@
 """`gradc graph`: the computational graph, forward and with its adjoints.
 
-gradc graph mlp.net --format svg > mlp.svg   # boxes and arrows (needs gradc[graph])
+gradc graph mlp.net --format svg > mlp.svg   # a picture
 gradc graph mlp.net --level layer            # a box a layer, as DOT
 gradc graph f.net --grad --at x=1,w=0.5      # values and adjoints in the boxes
 """
@@ -81,10 +81,9 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
         case "mermaid":
             terminal.product(mermaid(drawing))
         case _:
+            from gradc.compiler.explain.arrangement import arrange
             from gradc.compiler.explain.svg import svg
 
-            from .layout import layout
-
-            places, bends = layout(drawing)
+            places, bends = arrange(drawing)
             terminal.product(svg(drawing, places, bends))
     return Exit.OK

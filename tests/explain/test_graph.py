@@ -7,7 +7,7 @@ import xml.etree.ElementTree as xml
 import pytest
 from checking import SAMPLES, trace_of, traced
 
-from gradc.cli.layout import layout
+from gradc.compiler.explain.arrangement import arrange
 from gradc.compiler.explain.drawing import Box, Drawing, dot, draw, mermaid, with_values
 from gradc.compiler.explain.svg import size_of, svg
 
@@ -78,7 +78,7 @@ def test_whatever_stands_in_a_box_is_escaped() -> None:
 @pytest.mark.parametrize("name", SOME)
 def test_no_boxes_lie_upon_each_other(name: str, level: str) -> None:
     drawing, _ = draw(traced(SAMPLES / f"{name}.net"), level, True)  # type: ignore[arg-type]
-    places, bends = layout(drawing)
+    places, bends = arrange(drawing)
     boxes = [(*places[b.id], *size_of(b), b) for b in drawing.boxes]
     for i, (x, y, w, h, a) in enumerate(boxes):
         for u, v, p, q, b in boxes[i + 1 :]:
@@ -94,7 +94,7 @@ def test_no_boxes_lie_upon_each_other(name: str, level: str) -> None:
     groups = [g for g in tree.iter() if g.tag.endswith("}g")]
     assert len(groups) == len(drawing.boxes)
     assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
-    assert picture == svg(drawing, *layout(drawing))
+    assert picture == svg(drawing, *arrange(drawing))
 
 
 def test_every_box_is_in_every_text() -> None:
