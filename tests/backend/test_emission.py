@@ -266,3 +266,25 @@ def test_an_adjoint_is_called_after_an_input_only_where_it_is_its(
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
     assert not written & inputs
+
+
+def test_one_entry_along_an_axis_is_an_index() -> None:
+    """Not a slice of one element, out of which its axis is taken."""
+    text = """
+    input x: [N, 4]
+    output second = 2 * x[:, 1]
+    output last = 2 * x[-1]
+    output inner = 2 * x[1:, 2]
+    output corner = 2 * x[0, -1]
+    """
+    source = compile_source(Source.from_text("entries.net", text)).source
+    for written in ("x[:, 1]", "x[-1]", "x[1:, 2]", "x[0, 3]"):
+        assert written in source
+    module: dict[str, Any] = {}
+    exec(source, module)
+    x = np.arange(12.0).reshape(3, 4)
+    found = module["predict"](x)
+    assert found["second"].tolist() == (2 * x[:, 1]).tolist()
+    assert found["last"].tolist() == (2 * x[-1]).tolist()
+    assert found["inner"].tolist() == (2 * x[1:, 2]).tolist()
+    assert found["corner"] == 2 * x[0, 3]
