@@ -89,6 +89,56 @@ def collected_twice(span: Span, name: str) -> Diagnostic:
     )
 
 
+def sequence_inside(span: Span, name: str, index: str, line: int) -> Diagnostic:
+    """`y` is read in the loop that collects it."""
+    return Diagnostic(
+        "sequence-inside",
+        span,
+        f"`{name}` is whole only behind the loop that collects it",
+        notes=(
+            ("rule", f"`{name}[…{index}…] = e` keeps e of every step (line {line})"),
+            (
+                "help",
+                f"what a step hands to the next is a name of its own: `last = …` before "
+                f"the loop, `last = e` and `{name}[…] = last` in it",
+            ),
+        ),
+    )
+
+
+def step_outside(
+    span: Span, text: str, shape: Shape, size: Dim, index: str, steps: Dim, over: int
+) -> Diagnostic:
+    """`x[:, t - 1]`, at which the first step would be one before the first element.
+
+    `over`: how far outside, below 0 at the first step.
+    """
+    step = "first" if over < 0 else "last"
+    fewer = steps - abs(over)
+    help_ = f"`for {index} in {fewer} {{ … }}`"
+    if over < 0:
+        help_ += f", with `{index}` for `{index} - {-over}` and `{index} + {-over}` for `{index}`"
+    return Diagnostic(
+        "index-range",
+        span,
+        f"at the {step} step this lies outside the axis of size {size.described()}",
+        label=f"{text} is {show(shape, described=True)}",
+        notes=(
+            ("rule", f"`{index}` runs from 0 to {steps - 1}; nothing is clipped"),
+            ("help", help_),
+        ),
+    )
+
+
+def law_range(span: Span, law: str, rule: str, found: str) -> Diagnostic:
+    """`bernoulli(1.5)`."""
+    return Diagnostic(
+        "random-range",
+        span,
+        f"`{law}` needs {rule}, not {found}",
+    )
+
+
 def not_a_law(span: Span, name: str, found: str) -> Diagnostic:
     """`random x = 3`."""
     return Diagnostic(

@@ -70,6 +70,22 @@ def unused_param(
     )
 
 
+def flat_param(span: Span, name: str, through: str, line: int) -> Diagnostic:
+    """A parameter whose every way to a loss leads through a constant piece."""
+    return Diagnostic(
+        "flat-param",
+        span,
+        f"no gradient reaches `{name}`: the loss depends on it through {through} alone",
+        notes=(
+            ("", f"{through} (line {line}) is constant between its jumps"),
+            (
+                "help",
+                "softmax or sigmoid instead, or `stop` if it is not meant to be trained",
+            ),
+        ),
+    )
+
+
 # ------------------------------------------------------------------------- parameters
 def param_kind(span: Span, kind: str) -> Diagnostic:
     return Diagnostic(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..errors import names
+from ..errors import loops, names
 from ..errors.form import CompileError, Diagnostic, Reporter, did_you_mean
 from ..source import Span
 from . import ast
@@ -130,6 +130,7 @@ class Check:
             case ast.For():
                 self.expr(statement.count)
                 self.names.enter("for", statement.span)
+                self.names.levels[-1].sequences.update(_collected(statement))
                 self.names.define(statement.index, "index")
                 self.block(statement.body)
                 self.names.leave()
@@ -521,6 +522,14 @@ class Check:
 
     def _name(self, name: ast.Name) -> None:
         text = name.text
+        collecting = self.names.collecting(text)
+        if collecting is not None:
+            if text not in self.missing:
+                self.missing.add(text)
+                self.reporter.report(
+                    loops.sequence_inside(name.span, text, *collecting)
+                )
+            return
         if self.names.find(text) is not None or text in PREDEFINED:
             return
         if self._is_function(text):
@@ -646,4 +655,19 @@ def _definitions(program: ast.Program | None) -> dict[str, Span]:
                     found.setdefault(target.name.text, target.name.span)
             case _:
                 pass
+    return found
+
+
+def _collected(statement: ast.For) -> dict[str, int]:
+    """The sequences that a loop collects by its own index, and where."""
+    found: dict[str, int] = {}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Define):
+            for target in node.targets:
+                items = target.indices or ()
+                if any(
+                    isinstance(i, ast.Name) and i.text == statement.index.text
+                    for i in items
+                ):
+                    found.setdefault(target.name.text, target.name.span.line)
     return found

@@ -74,6 +74,8 @@ class Level:
     name: str = ""
     values: dict[str, Binding] = field(default_factory=dict)
     functions: dict[str, Binding] = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)
+    """What a `for` collects, anywhere in its body, and the line that does it."""
 
     @property
     def is_function(self) -> bool:
@@ -139,6 +141,20 @@ class Names:
                 ):
                     outermost = depth
         return innermost if outermost is None else outermost
+
+    def collecting(self, name: str) -> tuple[str, int] | None:
+        """The index of a `for` around this place that collects `name`, and the line."""
+        for level in reversed(self.levels):
+            if level.is_function:
+                return None
+            line = level.sequences.get(name)
+            if line is not None and level.span is not None:
+                found = self.find(name)
+                if found is not None and found.line < level.span.line:
+                    return None  # a value that the loop is about to replace
+                index = next(b.name for b in level.values.values() if b.what == "index")
+                return index, line
+        return None
 
     def being_defined(self, name: str) -> Level | None:
         """The function of that name around this place."""

@@ -28,7 +28,7 @@ def grad(lo: Lowering, args: Args, written: Sequence[ast.Expr]) -> Value:
     second = written[1] if len(written) > 1 else None
     if not isinstance(second, ast.Name) and not name.isidentifier():
         raise Mistake(prose.grad_of_no_name(x.span, name))
-    for given in (y, x):
+    for given in (x, y):
         if given.value.kind != "real" or given.value.known:
             raise Mistake(prose.grad_kind(given.span, given.text(), given.value.text()))
     top, base = y.value.node, x.value.node

@@ -55,6 +55,7 @@ def _drawn(
     good = "int" if law.law == "categorical" else "real"
     if kind != good:
         raise Mistake(prose.law_kind(span, law.law, kind))
+    _within(law)
     lo.sized(shape, name.span, f"`{name.text}`")
     path = _event(lo, name.text)
     node = LAWS[law.law](lo, law, path, shape)
@@ -97,6 +98,21 @@ def _argument(lo: Lowering, law: Fill, k: int, shape: Shape) -> Node:
     if isinstance(met, Mismatch) or met != shape:
         raise Mistake(prose.law_argument(law.span, law.law, shape, value.shape))
     return lo.graph.broadcast(as_kind(lo, value, "real"), plain(shape))
+
+
+def _within(law: Fill) -> None:
+    """What is known of a law's arguments at compile time."""
+    numbers = [value.number for value in law.args]
+    match law.law, numbers:
+        case "bernoulli", [int() | float() as p] if not 0 <= p <= 1:
+            wanted, found = "a probability from 0 to 1", f"{p:g}"
+        case "normal", [_, int() | float() as deviation] if deviation < 0:
+            wanted, found = "a deviation of at least 0", f"{deviation:g}"
+        case "uniform", [int() | float() as low, int() | float() as high] if low > high:
+            wanted, found = "its lower end first", f"{low:g}, {high:g}"
+        case _:
+            return
+    raise Mistake(prose.law_range(law.span, law.law, wanted, found))
 
 
 def _normal(lo: Lowering, law: Fill, path: str, shape: Shape) -> Node:

@@ -22,7 +22,7 @@ from ..ir.graph import ancestors, topological
 from ..ir.node import Node, Origin
 from ..ir.program import Equation, Input, Mode, Program, Root, Rows
 from ..ops.loop import parts as loop_parts
-from .context import Lowering, Shared
+from .context import Lowering, Made, Shared
 
 if TYPE_CHECKING:
     from ..frontend.resolve import Resolved
@@ -173,8 +173,11 @@ def _check_unused(shared: Shared, lo: Lowering) -> None:
     if not lo.losses:
         return
     used = ancestors(r.node for r in lo.losses)
+    smooth, jumps = _smoothly(r.node for r in lo.losses)
     for path, made in shared.params.items():
         if made.param.node in used:
+            if made.param.node not in smooth and not shared.reporter.has_errors:
+                _check_flat(shared, path, made, jumps)
             continue
         if made.call == made.span:
             shared.reporter.report(prose.unused_param(made.span, made.param.name, path))
@@ -182,6 +185,41 @@ def _check_unused(shared: Shared, lo: Lowering) -> None:
             shared.reporter.report(
                 prose.unused_param(made.call, made.param.name, path, made.span)
             )
+
+
+FLAT = frozenset({"floor", "sign"})  # real, with the derivative 0
+
+
+def _smoothly(roots: Iterable[Node]) -> tuple[set[Node], list[Node]]:
+    """What the roots depend on with a derivative, or behind a `stop` or a draw;
+    and where the other ways end: at comparisons, indices, floor and sign."""
+    roots = list(roots)
+    stopped = [n for n in ancestors(roots) if n.is_a("stop", "drawn")]
+    seen = ancestors(stopped)
+    jumps: dict[Node, None] = {}
+    smooth: set[Node] = set()
+    stack = roots
+    while stack:
+        n = stack.pop()
+        if n in smooth:
+            continue
+        smooth.add(n)
+        measured = n.kind != "real" and any(a.kind == "real" for a in n.args)
+        if n.op.name in FLAT or measured:
+            jumps.setdefault(n)
+        else:
+            stack.extend(n.args)
+    return seen | smooth, list(jumps)
+
+
+def _check_flat(shared: Shared, path: str, made: Made, jumps: Sequence[Node]) -> None:
+    """A parameter that a loss depends on, but with the derivative 0 everywhere."""
+    through = [n for n in jumps if made.param.node in ancestors([n])]
+    first = max(through, key=lambda n: n.serial)
+    span = first.origin.span
+    line = span.line if span is not None else 0
+    text = "a comparison" if first.kind == "bool" else f"`{first.op.name}`"
+    shared.reporter.report(prose.flat_param(made.call, path, text, line))
 
 
 def _noises(roots: Iterable[Node]) -> tuple[Node, ...]:

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..errors import loops as loops_prose
 from ..errors import shapes as prose
 from ..frontend import ast
 from ..ir.dims import ONE, STRETCH, Dim, plain
+from ..ir.node import Node
 from ..ir.program import Check
 from ..source import Span
 from .context import Lowering
@@ -147,6 +149,7 @@ def _build(
         gather, *order = order
         indices, axis = gather.index, at[gather.part]
         loop = next((l for l in reversed(lo.loops) if l.step is indices.node), None)
+        _steps_inside(lo, indices, gather.span, base, final[axis])
         slice_ = loop.sequence(lo, node, axis) if loop is not None else None
         if slice_ is None:
             node = g.apply("take", node, as_kind(lo, indices, "int"), axis=axis)
@@ -156,6 +159,40 @@ def _build(
         at = {k: a - (a > axis) for k, a in at.items()}
         lo.sized(final, gather.span, "what is gathered")
     return value_of(node, final)
+
+
+def _steps_inside(
+    lo: Lowering, index: Value, span: Span, base: Given, size: Dim
+) -> None:
+    """Require that `t`, `t + 1`, `t - 1` lie inside at every step of the loop of t."""
+    for loop in lo.loops:
+        offset = _offset(index.node, loop.step)
+        if offset is None:
+            continue
+        end = loop.draft.steps + offset
+        rest = (size - end).integer
+        if offset < 0 or (rest is not None and rest < 0):
+            shape, text = base.value.shape, base.text("this")
+            over = offset if offset < 0 else -(rest or 0)
+            raise Mistake(
+                loops_prose.step_outside(
+                    span, text, shape, size, loop.name, loop.draft.steps, over
+                )
+            )
+        _inside(lo, end, size, span, base, element=True)
+
+
+def _offset(index: Node, step: Node) -> int | None:
+    """k, where the index is `step + k`."""
+    if index is step:
+        return 0
+    if index.op.name not in ("add", "sub") or step not in index.args:
+        return None
+    other = index.args[1] if index.args[0] is step else index.args[0]
+    if other.op.name != "const" or (index.op.name == "sub" and other is index.args[0]):
+        return None
+    k = int(other.attrs["value"])
+    return -k if index.op.name == "sub" else k
 
 
 def _element(lo: Lowering, at: Given, size: Dim, base: Given) -> _Part:
