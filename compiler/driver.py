@@ -21,10 +21,10 @@ from typing import Any
 
 from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
-from .autodiff.shards import sharded
+from .autodiff.shards import mixing_line, shared_rows, sharded
 from .backend import fast, readable
 from .backend.schedule import schedule
-from .backend.signature import signature
+from .backend.signature import shards, signature
 from .errors import (
     CompileError,
     Diagnostic,
@@ -111,7 +111,7 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     """The stages after lowering: where a program is source, where it came from is no matter."""
     if options.complex:  # the forms that are analytic are those of -O1
         options = replace(options, level=min(options.level, FAST - 1))
-    rows = ""
+    rows, whole = "", program
     if options.level >= FAST and not options.wrt:
         program, rows = sharded(program)
     with hoisting_all(options.level >= FAST):
@@ -126,6 +126,9 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     else:
         made = fast.emit(plan, options)
         text, described["work"] = made.text, made.work
+        if made.work is not None:
+            row_dim = None if options.wrt else shared_rows(whole)
+            described["shards"] = shards(plan, row_dim, mixing_line(whole))
     yield Compiled(text, described, (), figures(joint, plan), {})
 
 

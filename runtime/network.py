@@ -411,7 +411,7 @@ class Network:
         planned = self._buffers(dtype, {})
         if planned is None:
             return ()
-        return planned.of((), lambda: self._all_sizes(arrays, noise))
+        return planned.of((), lambda: self.all_sizes(arrays, noise))
 
     def outside(self, error: IndexError) -> DataError:
         """An index that the program computes has no range that data are checked by."""
@@ -463,7 +463,7 @@ class Network:
             work: tuple[Any, ...] = ()
             if planned is not None:
                 shapes = tuple([array.shape for array in arrays])
-                work = planned.of(shapes, lambda: self._all_sizes(arrays, noise))
+                work = planned.of(shapes, lambda: self.all_sizes(arrays, noise))
             try:
                 loss, saved, *new = forward(*leading, *drawn, *arrays, *work)
             except IndexError as error:
@@ -488,9 +488,7 @@ class Network:
         make = self.module["buffers"]
         return Buffers(make, self.signature, dtype, views)
 
-    def _all_sizes(
-        self, arrays: Sequence[Array], noise: Noise | None
-    ) -> dict[str, int]:
+    def all_sizes(self, arrays: Sequence[Array], noise: Noise | None) -> dict[str, int]:
         """The sizes that inputs, draws and parameters bind."""
         known = self.sizes_of("forward", arrays)
         for entry in self.draws("forward"):

@@ -21,7 +21,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ from .runs import RunFolder
 from .saving import Saver, snapshot, snapshot_of_best
 from .schedules import Schedule
 from .settings import Settings
+from .shards import Parallel, blas_on_one_thread, number_of_shards, stepper
 from .sizes import check
 
 __all__ = ["Epoch", "Reporter", "Result", "Silence", "Trainer"]
@@ -64,6 +66,7 @@ class Trainer:
     theta: NDArray[Any] | None = None
     stop: bool = False
     policy: Policy = field(default_factory=Policy)
+    parallel: Parallel = field(default_factory=Parallel)
 
     def __post_init__(self) -> None:
         network, settings = self.network, self.settings
@@ -121,6 +124,7 @@ class Trainer:
         self.resumed = False
         self._saver: Saver | None = None
         self._norm = math.nan  # of the last gradient that was good
+        self._step_of: Step | None = None
         self.memory = planned(self)
         refuse(self.memory, network.name)
 
@@ -128,6 +132,18 @@ class Trainer:
     def step(self) -> int:
         """How many steps are made."""
         return self.progress.step
+
+    @property
+    def shards(self) -> int:
+        """Into how many slices a whole batch is cut."""
+        plan = self.network.signature.get("shards")
+        if plan is None or plan["row_dim"] is None:
+            return 1
+        dim = plan["row_dim"]
+        rows = self.data.train.tables[dim].rows
+        batch = min(self.settings.batch_of(dim) or rows, rows)
+        sizes = {**self.data.sizes, dim: batch}
+        return number_of_shards(self.network, sizes, self.parallel.shards)
 
     # ----------------------------------------------------------------------------- before
 
@@ -161,7 +177,7 @@ class Trainer:
         every = 1
         if self.steps_per_epoch == 1 and self.epochs > LINES:
             every = math.ceil(self.epochs / LINES)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), self._blas():
             if isinstance(self.optimizer, QuasiNewton):
                 self._minimize(self.optimizer, every)
                 return self._finish(self._ended() or "end")
@@ -176,6 +192,30 @@ class Trainer:
                 if position == 0 and ending is None:
                     self._save_if_due()
         return self._finish(ending)
+
+    def _stepper(self) -> Step:
+        """What fills ∇. By shards, where the program allows them: then it has threads, and is
+        made once; otherwise for the state as it is now."""
+        if self._step_of is None or self.network.signature["states"]:
+            self._step_of = stepper(
+                self.network, self._theta, self._nabla, self.state, self.parallel
+            )
+        return self._step_of
+
+    @contextmanager
+    def _blas(self) -> Iterator[None]:
+        """BLAS on one thread beside threads of ours; where that cannot be, there are none."""
+        held: AbstractContextManager[Any] | None = nullcontext()
+        if self.parallel.threads > 1:
+            held = blas_on_one_thread()
+            if held is None:
+                self.parallel = replace(self.parallel, threads=1)
+                self.reporter.warning(
+                    "one thread: BLAS has its own, and threadpoolctl, which could stop "
+                    "them, is not installed (pip install 'gradc[threads]')"
+                )
+        with held or nullcontext():
+            yield
 
     def _ended(self) -> Ending | None:
         """Why there is no further step, if there is none."""
@@ -192,7 +232,7 @@ class Trainer:
         network, settings, progress = self.network, self.settings, self.progress
         names = network.signature["functions"]["forward"]["inputs"]
         nabla = self._nabla[: network.trained]
-        step_of = network.stepper(self._theta, self._nabla, self.state)
+        step_of = self._stepper()
         update, dot, finite = optimizer.step, np.dot, math.isfinite
         norm_bound, value_bound = settings.clip_norm, settings.clip_value
         together, average = settings.accumulate, self.average

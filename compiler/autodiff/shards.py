@@ -26,17 +26,13 @@ def sharded(program: Program) -> tuple[Program, str]:
     """The program with its loss by shares, and the size of the whole; or as it is, and ''."""
     training = program.training
     total = training.total
-    if total is None or total.rows not in ("mean", "sum") or not total.row_dim:
+    row_dim = shared_rows(program)
+    if total is None or row_dim is None:
         return program, ""
-    if program.states or any(r.over is not None for r in training.losses):
-        return (
-            program,
-            "",
-        )  # a state is of all rows; a loss of some parameters is not split
     name = ROWS
     while name in program.symbols or name in {c.name for c in program.constants}:
         name += "_"
-    share = _Share(program.graph, total.row_dim, name)
+    share = _Share(program.graph, row_dim, name)
     made = share.of(total.node)
     if total.node is made:
         return program, ""
@@ -55,6 +51,39 @@ def sharded(program: Program) -> tuple[Program, str]:
     )
     updated = replace(training, bindings=bindings, losses=losses, total=alone)
     return replace(program, training=updated), name
+
+
+def shared_rows(program: Program) -> str | None:
+    """The row dim whose slices each give a share of the loss, where there is one.
+
+    A state is of all rows, and a loss that trains some parameters only is not split.
+    """
+    training, total = program.training, program.training.total
+    if total is None or total.rows not in ("mean", "sum"):
+        return None
+    if program.states or any(r.over is not None for r in training.losses):
+        return None
+    return total.row_dim
+
+
+def mixing_line(program: Program) -> int | None:
+    """The line where rows meet, in a program whose loss is no sum over them."""
+    total = program.training.total
+    if total is None or shared_rows(program) is not None:
+        return None
+    if program.states:
+        return program.states[0].line
+    lines = {e.index: e.line for e in program.equations}
+    for entry in program.inputs:
+        first = entry.node.shape[0] if entry.node.shape else None
+        if first is None or len(first.symbols()) != 1:
+            continue
+        found = row_structures([total.node], first)[total.node]
+        if found.rows not in ("mean", "sum", "free"):
+            by = found.by or total.node
+            return lines.get(by.origin.equation) or lines.get(total.equation) or None
+    limited = [r.equation for r in program.training.losses if r.over is not None]
+    return lines.get(limited[0] if limited else total.equation) or None
 
 
 def _number(graph: Graph, x: Node) -> Node | None:

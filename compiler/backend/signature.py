@@ -9,11 +9,13 @@ a list of monomials ``[numerator, denominator, [symbols]]``, which the runtime e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from ..ir.dims import Dim
 from ..ir.node import Node
 from ..ir.program import Input, Param, Root
+from .cost import elements, products
 from .fills import draw_sizes, init_sizes
 from .plan import Plan
 from .sources import tables
@@ -56,6 +58,7 @@ def signature(plan: Plan) -> dict[str, Any]:
         ),
         "storage": storage(plan),
         "work": None,  # of a module of -O2: how its buffers are made, see `fast`
+        "shards": None,  # of such a module: what decides how a batch is cut
         "stratify": program.stratify,
         "train": dict(program.train),
         "checks": [
@@ -69,6 +72,23 @@ def signature(plan: Plan) -> dict[str, Any]:
             }
             for c in program.checks
         ],
+    }
+
+
+def shards(plan: Plan, row_dim: str | None, line: int | None) -> dict[str, Any]:
+    """The rows by which a batch may be cut into slices, or the line where they mix; and what
+    decides how many: a step's operations in products of matrices and in elementwise work,
+    and those of the products of `forward` alone."""
+    forward, backward = plan.functions["forward"], plan.functions["backward"]
+    multiplied = products(plan, forward)
+    both = multiplied + products(plan, backward)
+    others = elements(plan, forward) + elements(plan, backward)
+    others += both.scaled(Fraction(-1))
+    counts = {"forward_products": multiplied, "products": both, "elements": others}
+    return {
+        "row_dim": row_dim,
+        "mixing_line": line,
+        **{name: Dim(count, count).json() for name, count in counts.items()},
     }
 
 

@@ -70,12 +70,28 @@ class Session(Silence):
             self.say(f"       {line}")
         settings = trainer.settings
         where = f"{trainer.run.path}   " if trainer.run else ""
-        blas = "1 BLAS thread" if self.threads == "1" else "BLAS threads as it likes"
+        blas = "BLAS threads as it likes" if self.threads == "blas" else "1 BLAS thread"
         self.say(f"run    {where}{settings.dtype}, seed {settings.seed}, {blas}")
+        self._say_shards(trainer)
         if self.begun:
             self.say(f"init   {self.begun}")
         if trainer.resumed:
             self.say(f"resume from step {trainer.step:,} of {trainer.steps:,}")
+
+    def _say_shards(self, trainer: Trainer) -> None:
+        """How a batch is cut; why it is not, for who asks."""
+        plan = trainer.network.signature.get("shards")
+        count = trainer.shards
+        if count > 1:
+            threads = min(trainer.parallel.threads, count)
+            s = "s" if threads > 1 else ""
+            self.say(f"       a batch in {count} shards, on {threads} thread{s}")
+        elif self.terminal.verbose and plan is not None:
+            if plan["row_dim"] is not None:
+                self.say("       a batch in one piece: it is too small for shards")
+            elif plan["mixing_line"]:
+                place = f"{trainer.network.name}:{plan['mixing_line']}"
+                self.say(f"       a batch in one piece: its rows mix at {place}")
 
     def logged(self, event: Mapping[str, Any]) -> None:
         """A line of log.jsonl."""

@@ -1,0 +1,353 @@
+"""A training step in shards: slices of a batch, computed by several threads, added up by a tree.
+
+In: a network whose loss is proved to be a sum over rows of a row's own term (its module, of
+-O2, takes the rows of the whole batch as an argument). Out: a `Step` as of `Network.stepper`.
+
+A batch is cut into K slices, and K follows from the sizes alone. Each slice is a call of
+`forward` and `backward`, with BLAS on one thread; their gradients are added in pairs, those
+sums in pairs again. How many threads there are decides who computes a slice and nothing
+else: the bits of a run are the same for 1, 2 and 16 of them.
+
+    step = stepper(network, theta, nabla, {}, Parallel(threads=2))
+    loss = step(arrays, noise)                     # fills ∇
+
+Slices of one thread share their buffers, so K decides the memory of a step as well.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .buffers import Buffers
+from .network import Network, Noise, State, Step
+from .sizes import evaluate, symbols
+
+Array = NDArray[Any]
+
+MOST = 16  # shards
+LEAST_SECONDS = 1e-3  # of a shard: handing it to a thread takes a twentieth of that
+LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
+# What the rule counts with, on every machine: K is a matter of the program and the batch.
+PRODUCTS = 80e9  # operations of a product of matrices a second
+BYTES = 10e9  # of memory a second
+TOUCHED = 12  # bytes for each element of elementwise work
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How a step is shared out: `shards` of 0 are as many as the sizes say."""
+
+    threads: int = 1
+    shards: int = 0
+
+
+def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0) -> int:
+    """K for a batch of these sizes: a power of two, 1 where rows mix.
+
+    The largest for which a shard takes a millisecond and has 256 rows in the mean of its
+    products: rows of the batch, or of all steps or places where weights are shared by them.
+    """
+    plan = network.signature.get("shards")
+    if plan is None or plan["row_dim"] is None:
+        return 1
+    rows = sizes[plan["row_dim"]]
+    if asked:
+        limit = min(asked, rows)
+    else:
+        forward, products, elements = (
+            evaluate(plan[k], sizes)
+            for k in ("forward_products", "products", "elements")
+        )
+        seconds = products / PRODUCTS + elements * TOUCHED / BYTES
+        average = forward / (2 * max(network.trained, 1))
+        limit = int(min(rows, seconds / LEAST_SECONDS, average / LEAST_ROWS))
+    return 1 << max(0, min(limit, MOST).bit_length() - 1)
+
+
+def stepper(
+    network: Network,
+    theta: Array,
+    nabla: Array,
+    state: State | None,
+    parallel: Parallel,
+) -> Step:
+    """`network.stepper`, by shards where the program allows them."""
+    plan = network.signature.get("shards")
+    whole = network.stepper(theta, nabla, state)
+    if plan is None or plan["row_dim"] is None:
+        return whole
+    return _Sharded(network, theta, nabla, parallel, whole)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def blas_on_one_thread() -> AbstractContextManager[Any] | None:
+    """BLAS on one thread while this is entered, where NumPy is loaded already; None where
+    threadpoolctl, which can do that, is not installed."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        if os.environ.get(name) == "1":
+            return nullcontext()
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return None
+    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
+    return limits
+
+
+# --------------------------------------------------------------------------- the threads
+class Team:
+    """Threads that sleep until there is work; the caller is the first of them."""
+
+    def __init__(self, threads: int) -> None:
+        self._work: list[Callable[[], None]] = []
+        self._errors: list[BaseException | None] = [None] * threads
+        self._go = [threading.Lock() for _ in range(threads)]
+        self._done = [threading.Lock() for _ in range(threads)]
+        for i in range(1, threads):
+            self._go[i].acquire()
+            self._done[i].acquire()
+            threading.Thread(target=self._serve, args=(i,), daemon=True).start()
+
+    def _serve(self, i: int) -> None:
+        with np.errstate(all="ignore"):  # each thread has its own
+            while True:
+                self._go[i].acquire()
+                self._do(i)
+                self._done[i].release()
+
+    def _do(self, i: int) -> None:
+        try:
+            self._work[i]()
+        except BaseException as error:
+            self._errors[i] = error
+
+    def run(self, work: Sequence[Callable[[], None]]) -> None:
+        """All of the work, one piece a thread; the first error of any of them."""
+        self._work = list(work)
+        self._errors = [None] * len(self._errors)
+        for i in range(1, len(work)):
+            self._go[i].release()
+        self._do(0)
+        for i in range(1, len(work)):
+            self._done[i].acquire()
+        for error in self._errors:
+            if error is not None:
+                raise error
+
+
+# --------------------------------------------------------------------------------- a step
+@dataclass(frozen=True)
+class _Sum:
+    """The sum of the shards from `index` 2^`level` on: their losses and their gradients."""
+
+    level: int
+    index: int
+    loss: float
+    gradient: Array
+
+
+class _Worker:
+    """One thread's memory: buffers, the gradient of a shard, and sums that wait."""
+
+    def __init__(self, network: Network, leaf: Array) -> None:
+        self.leaf = leaf
+        self.spare: list[Array] = []
+        self.sums: list[_Sum] = []
+        made, signature = network.module["buffers"], network.signature
+        self.buffers = Buffers(made, signature, leaf.dtype, network.views(leaf))
+
+    def add(self, index: int, loss: float, last: bool) -> None:
+        """Shard `index` is in `leaf`: add it to what waits for it, like a binary counter."""
+        found = _Sum(0, index, loss, self.leaf)
+        while self.sums and self._paired(self.sums[-1], found):
+            found = self._joined(self.sums.pop(), found)
+        if found.gradient is self.leaf and not last:
+            kept = self.spare.pop() if self.spare else np.empty_like(self.leaf)
+            np.copyto(kept, self.leaf)
+            found = _Sum(found.level, found.index, found.loss, kept)
+        self.sums.append(found)
+
+    @staticmethod
+    def _paired(a: _Sum, b: _Sum) -> bool:
+        return a.level == b.level and a.index + 1 == b.index and a.index % 2 == 0
+
+    def _joined(self, a: _Sum, b: _Sum) -> _Sum:
+        np.add(a.gradient, b.gradient, out=a.gradient)
+        if b.gradient is not self.leaf:
+            self.spare.append(b.gradient)
+        return _Sum(a.level + 1, a.index // 2, a.loss + b.loss, a.gradient)
+
+    def forget(self) -> None:
+        """The sums of the last step: their memory is free again."""
+        self.spare += [s.gradient for s in self.sums if s.gradient is not self.leaf]
+        self.sums.clear()
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How a batch of certain shapes is cut: for each shard its slices of the rows."""
+
+    shards: int
+    rows: int
+    sizes: Mapping[str, int]
+    slices: tuple[slice, ...]
+
+
+class _Sharded:
+    """The step: see the module. Batches for which K is 1 go the whole way at once."""
+
+    def __init__(
+        self,
+        network: Network,
+        theta: Array,
+        nabla: Array,
+        parallel: Parallel,
+        whole: Step,
+    ) -> None:
+        signature = network.signature
+        self.network, self.nabla, self.whole = network, nabla, whole
+        self.parallel = parallel
+        self.row_dim: str = signature["shards"]["row_dim"]
+        self.passes_rows: bool = signature["work"]["rows"]
+        needs = signature["functions"]["forward"]
+        self.leading: tuple[Any, ...] = (
+            (network.views(theta),) if needs["params"] else ()
+        )
+        entries = [network.inputs[name] for name in needs["inputs"]]
+        self.axes = [self._axis(entry["shape"]) for entry in entries]
+        self.noise_axes = {
+            entry["path"]: self._axis(entry["shape"])
+            for entry in network.draws("forward")
+        }
+        self.random = bool(needs.get("noise"))
+        self.cuts: dict[tuple[Any, ...], _Cut] = {}
+        self.workers: list[_Worker] = []
+        self.team: Team | None = None
+
+    def _axis(self, shape: Sequence[Any]) -> int | None:
+        """Where an array has the rows."""
+        found = [i for i, dim in enumerate(shape) if self.row_dim in symbols(dim)]
+        return found[0] if found else None
+
+    def __call__(
+        self,
+        arrays: Sequence[Array],
+        noise: Noise | None = None,
+        d_loss: float = 1.0,
+    ) -> float:
+        cut = self._cut(arrays, noise)
+        if cut.shards == 1:
+            return self.whole(arrays, noise, d_loss)
+        threads = min(self.parallel.threads, cut.shards)
+        while len(self.workers) < threads:
+            self.workers.append(_Worker(self.network, np.zeros_like(self.nabla)))
+        if threads > 1 and self.team is None:
+            self.team = Team(self.parallel.threads)
+        share = [cut.shards * t // threads for t in range(threads + 1)]
+        work = [
+            self._run_of(self.workers[t], range(*share[t : t + 2]), cut, arrays, noise, d_loss)
+            for t in range(threads)
+        ]  # fmt: skip
+        try:
+            if self.team is None or threads == 1:
+                work[0]()
+            else:
+                self.team.run(work)
+            return self._gathered(threads)
+        except IndexError as error:
+            raise self.network.outside(error) from error
+        finally:
+            for worker in self.workers:
+                worker.forget()
+
+    def _cut(self, arrays: Sequence[Array], noise: Noise | None) -> _Cut:
+        shapes = tuple([array.shape for array in arrays])
+        found = self.cuts.get(shapes)
+        if found is None:
+            sizes = self.network.all_sizes(arrays, noise)
+            rows = sizes[self.row_dim]
+            shards = number_of_shards(self.network, sizes, self.parallel.shards)
+            at = [rows * i // shards for i in range(shards + 1)]
+            slices = tuple(slice(at[i], at[i + 1]) for i in range(shards))
+            found = self.cuts[shapes] = _Cut(shards, rows, sizes, slices)
+        return found
+
+    def _run_of(
+        self,
+        worker: _Worker,
+        shards: range,
+        cut: _Cut,
+        arrays: Sequence[Array],
+        noise: Noise | None,
+        d_loss: float,
+    ) -> Callable[[], None]:
+        """What one thread does: a run of shards, one after another."""
+
+        def work() -> None:
+            for i in shards:
+                own = cut.slices[i]
+                loss = self._shard(worker, own, cut, arrays, noise or {}, d_loss)
+                worker.add(i, loss, i == shards[-1])
+
+        return work
+
+    def _shard(
+        self,
+        worker: _Worker,
+        own: slice,
+        cut: _Cut,
+        arrays: Sequence[Array],
+        noise: Noise,
+        d_loss: float,
+    ) -> float:
+        rows = own.stop - own.start
+        parts = [_part(a, axis, own) for a, axis in zip(arrays, self.axes, strict=True)]
+        drawn = (
+            {p: _part(noise[p], axis, own) for p, axis in self.noise_axes.items()},
+        )
+        shapes = tuple([part.shape for part in parts])
+        sizes = {**cut.sizes, self.row_dim: rows}
+        work, *_ = worker.buffers.of((rows, shapes), lambda: sizes)
+        whole = (cut.rows,) if self.passes_rows else ()
+        loss, saved, *_ = self.network.module["forward"](
+            *self.leading, *(drawn if self.random else ()), *parts, work, *whole
+        )
+        self.network.module["backward"](saved, d_loss, work)
+        return float(loss)
+
+    def _gathered(self, threads: int) -> float:
+        """The sums of the threads, paired up to the last one, which is written into ∇."""
+        sums = [s for worker in self.workers[:threads] for s in worker.sums]
+        while len(sums) > 1:
+            paired = [_Worker._paired(a, b) for a, b in pairwise(sums)]
+            i = paired.index(True)
+            a, b = sums[i : i + 2]
+            into = self.nabla if len(sums) == 2 else a.gradient
+            np.add(a.gradient, b.gradient, out=into)
+            sums[i : i + 2] = [_Sum(a.level + 1, a.index // 2, a.loss + b.loss, into)]
+        if sums[0].gradient is not self.nabla:
+            np.copyto(self.nabla, sums[0].gradient)
+        return sums[0].loss
+
+
+def _part(array: Any, axis: int | None, rows: slice) -> Any:
+    """A slice of the rows, where an array has any."""
+    if axis is None:
+        return array
+    return array[(slice(None),) * axis + (rows,)]

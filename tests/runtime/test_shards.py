@@ -1,0 +1,192 @@
+"""A batch in shards: the same loss and gradients as whole, and the same bits for any threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradc.compiler import Options, Source, compile_source
+from gradc.data import load
+from gradc.errors import DataError
+from gradc.network import Network
+from gradc.settings import Settings
+from gradc.shards import Parallel, number_of_shards, stepper
+from gradc.trainer import Trainer
+
+MLP = """\
+input x: [N, D]
+input y: int[N]
+h = dense(x, {width}, tanh)
+scores = dense(h, 5)
+loss = cross_entropy(scores, y)
+"""
+PROGRAMS = {
+    "mean": MLP.format(width=6),
+    "sum": "input x: [N, D]\np = dense(x, 3)\nloss = sum(p^4)\n",
+    "decay": "input x: [N, D]\nparam w: [D] = 1\n"
+    "loss fit = mean((x @ w - 1)^2)\nloss decay = 0.3 * sum(w^2)\n",
+    "minus": "input x: [N, D]\nparam w: [D] = 1\nloss = sum(w^2) - mean(exp(x @ w)) / 2\n",
+    "dropout": "input x: [N, D]\np = dropout(dense(x, 4, tanh), 0.5)\nloss = mean(p^2)\n",
+    "by row and place": "input x: [N, T, D]\np = dense(x, 3, tanh)\n"
+    "loss = mean(p^2) + sum(p) / N\n",
+    "recurrent": "input text, next: int[N, T]\n"
+    "h = text |> embed(7, 3) |> rnn(4) |> dense(7)\nloss = cross_entropy(h, next)\n",
+    "images": "input x: [N, 6, 6, 1]\nh = x |> conv(2) |> relu |> maxpool(2) |> flatten\n"
+    "loss = mean(dense(h, 2)^2)\n",
+    "shared input": "input x: [N, D]\ninput c: [D]\nparam w: [D] = 1\n"
+    "loss = mean((x @ (w * c))^2)\n",
+}
+MIXED = {
+    "batchnorm": ("input x: [N, D]\nh = batchnorm(dense(x, 3))\nloss = mean(h^3)\n", True),
+    "pairs": ("input x: [N, D]\nh = dense(x, 3)\ns = h @ h'\nloss = mean(s^2)\n", 3),
+    "weights": (
+        "input x: [N, D]\ninput w: [N]\nt = sum(w)\np = dense(x, 1)[:, 0]\n"
+        "loss = sum(w * p^2) / t\n",
+        5,
+    ),
+    "root": ("input x: [N, D]\np = dense(x, 3)\nloss = sqrt(mean(p^2))\n", 3),
+}  # fmt: skip
+ROWS, SIZES = 13, {"N": 13, "D": 4, "T": 5}
+
+
+def network_of(text: str, level: int = 2) -> Network:
+    compiled = compile_source(Source.from_text("cut.net", text), Options(level=level))
+    return Network(compiled.source, compiled.signature)
+
+
+def batch_of(network: Network, rows: int = ROWS) -> tuple[list[Any], dict[str, Any]]:
+    """Arrays for each input, and the draws of a step."""
+    rng, sizes = np.random.default_rng(1), {**SIZES, "N": rows}
+    arrays: dict[str, Any] = {}
+    for entry in network.signature["inputs"]:
+        shape = [d if isinstance(d, int) else sizes[d[0][2][0]] for d in entry["shape"]]
+        high = (entry["range"] or [0, 3])[1]
+        real = entry["kind"] == "real"
+        arrays[entry["name"]] = (
+            rng.standard_normal(shape) if real else rng.integers(0, high, shape)
+        )
+    noise = network.draw("forward", sizes, seed=0, index=1, dtype=np.float64)
+    return network.arrays("forward", arrays, np.float64), noise
+
+
+def run(network: Network, parallel: Parallel, rows: int = ROWS) -> tuple[float, Any]:
+    arrays, noise = batch_of(network, rows)
+    theta = network.bind({k: SIZES[k] for k in network.frozen}).init(0, np.float64)
+    nabla = np.full_like(theta, np.nan)
+    state = network.initial_state(0, np.float64)
+    return stepper(network, theta, nabla, state, parallel)(arrays, noise), nabla
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_shards_add_up_to_the_whole(name: str) -> None:
+    network = network_of(PROGRAMS[name])
+    loss, nabla = run(network, Parallel(1, 1))
+    for shards in (2, 4, 8):
+        found, gradient = run(network, Parallel(1, shards))
+        assert found == pytest.approx(loss, rel=1e-13)
+        np.testing.assert_allclose(gradient, nabla, 1e-11, 1e-13)
+        for threads in (2, 3, 5):
+            same, bits = run(network, Parallel(threads, shards))
+            assert same == found and np.array_equal(bits, gradient), threads
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_where_rows_mix_there_is_one_shard_and_the_line_is_known(name: str) -> None:
+    text, line = MIXED[name]
+    network = network_of(text)
+    plan = network.signature["shards"]
+    assert plan["row_dim"] is None
+    assert plan["mixing_line"] == line or (line is True and plan["mixing_line"])
+    assert number_of_shards(network, SIZES, 8) == 1
+    loss, nabla = run(network, Parallel(1))
+    found, gradient = run(network, Parallel(3, 8))
+    assert found == loss and np.array_equal(nabla, gradient)
+
+
+def test_losses_of_some_parameters_are_not_cut() -> None:
+    text = (
+        "input x: [N, D]\nparam a, b: [D] = 1\n"
+        "loss p over a = mean((x @ a)^2)\nloss q over b = mean((x @ b)^2)\n"
+    )
+    plan = network_of(text).signature["shards"]
+    assert plan["row_dim"] is None and plan["mixing_line"] == 3
+
+
+def test_readable_modules_take_a_batch_whole() -> None:
+    network = network_of(MLP.format(width=6), level=1)
+    assert network.signature["shards"] is None
+    assert number_of_shards(network, SIZES, 8) == 1
+
+
+def test_shards_follow_from_the_sizes() -> None:
+    network = network_of(MLP.format(width=512))
+    network.init(seed=0, D=512)
+
+    def shards(rows: int, asked: int = 0) -> int:
+        return number_of_shards(network, {"N": rows, "D": 512}, asked)
+
+    assert [shards(n) for n in (10, 256, 500, 600, 1200, 5000, 10**6)] == [
+        1, 1, 1, 2, 4, 16, 16,
+    ]  # fmt: skip
+    assert [shards(4096, k) for k in (1, 2, 8, 16)] == [1, 2, 8, 16]
+    assert [shards(n, 16) for n in (1, 3, 9)] == [1, 2, 8]
+    small = network_of(MLP.format(width=8))
+    small.init(seed=0, D=4)
+    assert number_of_shards(small, {"N": 2000, "D": 4}) == 1  # less than a millisecond
+
+
+def test_batches_of_other_sizes_in_turn() -> None:
+    """The last batch of an epoch is smaller; buffers of all of them are kept."""
+    network = network_of(PROGRAMS["recurrent"])
+    theta = network.init(seed=0, dtype=np.float64)
+    nabla = np.zeros_like(theta)
+    step = stepper(network, theta, nabla, {}, Parallel(2, 4))
+    for rows in (13, 5, 1, 13, 7, 5, 13):
+        arrays, _ = batch_of(network, rows)
+        loss = step(arrays)
+        whole, expected = run(network, Parallel(1, 1), rows)
+        assert loss == pytest.approx(whole, rel=1e-13)
+        np.testing.assert_allclose(nabla, expected, 1e-11, 1e-13)
+        assert step(arrays, None, 2.0) == loss
+        np.testing.assert_allclose(nabla, 2 * expected, 1e-11, 1e-13)
+
+
+def test_an_error_of_a_thread_is_an_error_of_the_step() -> None:
+    network = network_of("input i: int[N]\nparam E: [4] = 1\nloss = mean(E[2 * i])\n")
+    theta = network.init(seed=0, dtype=np.float64)
+    nabla = np.zeros_like(theta)
+    step = stepper(network, theta, nabla, {}, Parallel(2, 2))
+    with pytest.raises(DataError, match="index that lies outside"):
+        step([np.array([0, 1, 0, 9])])
+    assert step([np.array([0, 1, 0, 1])]) == 1 and nabla.sum() == 1  # it goes on
+
+
+WIDE = MLP.format(width=256) + "train { optimizer = adam(lr = 0.01); batch = 600 }\n"
+
+
+def train(folder: Path, threads: int, shards: int = 0) -> Trainer:
+    network = network_of(WIDE)
+    settings = Settings.of(network.signature, data=[str(folder / "f.npz")], epochs=2)
+    data = load(network.signature, settings, folder)
+    trainer = Trainer(network, data, settings, parallel=Parallel(threads, shards))
+    trainer.train()
+    return trainer
+
+
+def test_a_training_gives_the_same_bits_for_any_number_of_threads(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1500, 300))
+    np.savez(tmp_path / "f.npz", x=x, y=(x[:, :5] > 0).argmax(1))
+    runs = [train(tmp_path, threads) for threads in (1, 2, 3)]
+    assert runs[0].shards == 2  # and the last batch, of 300 rows, has one
+    for other in runs[1:]:
+        assert np.array_equal(runs[0]._theta, other._theta)
+        assert other.history[-1].loss == runs[0].history[-1].loss
+    whole = train(tmp_path, 2, 1)
+    assert whole.shards == 1
+    np.testing.assert_allclose(whole._theta, runs[0]._theta, 1e-2, 1e-3)
