@@ -105,7 +105,7 @@ def values_of(plain: Emitted, dtype: Any = float) -> Arrays:
     """Everything by name, reals in one precision."""
     found = {**plain.params, **plain.state, **plain.noise, **plain.inputs}
     return {
-        k: v.astype(dtype) if getattr(v, "dtype", None) == float else v
+        k: v.astype(dtype) if np.asarray(v).dtype.kind == "f" else v
         for k, v in found.items()
     }
 

@@ -132,15 +132,16 @@ class _Writer:
             if i.out is None or i.out.storage is None:
                 continue
             candidates = [*i.over, *([i.base] if i.base is not None else [])]
+            if i.out.root.entry:
+                continue
             for v in candidates:
-                if i.out.root.entry or v.root.entry:
+                if not v.whole or v.storage is None or v.root is i.out.root:
                     continue
-                if v.storage and v.root is not i.out.root:
-                    if v.whole and self.layout.same(v.storage, i.out.storage):
-                        self.before[i.out.root] = v.root
-                        if v.root.function == i.out.root.function:
-                            self.chained[v.root] = i.out.root
-                        break
+                if self.layout.same(v.storage, i.out.storage):
+                    self.before[i.out.root] = v.root
+                    if v.root.function == i.out.root.function:
+                        self.chained[v.root] = i.out.root
+                    break
 
     def _name_slots(self) -> None:
         for k, _ in enumerate(self.layout.slots, 1):
@@ -415,7 +416,7 @@ class _Writer:
             for path, v in unit.new_states
         ]
         body = self._finish(bodies["forward"])
-        arguments = [*tables(plan.program, f.name, f.leaves)]
+        arguments: list[str] = [*tables(plan.program, f.name, f.leaves)]
         arguments += [self.names.of[n] for n in f.leaves if n not in known]
         arguments.append("work")
         if plan.rows:
@@ -481,8 +482,8 @@ class _Writer:
                 lines += _laid_out(f"    {left} = {right}")
         items = {k: self.entries[k] for k in ("forward", "backward")}
         lines.append("    return {")
-        for k, names in items.items():
-            lines += _tuple(f'        "{k}": (', names, "),", 8)
+        for key, names in items.items():
+            lines += _tuple(f'        "{key}": (', names, "),", 8)
         lines += ['        "gradients": gradients,', "    }"]
         return lines
 

@@ -240,7 +240,12 @@ def masked(frame: Frame, n: Node) -> bool:
     g, c = (frame.operand(a) for a in n.args)
     over = frame.table.read_in(g + c)
     out = frame.make_as(n, over)
-    frame.emit(f"np.multiply({g}, {c}, out={out.token})", out, over)
+    if over[-1].kind == "bool" and over[-1].shape == n.shape:
+        # as numbers first: a product of two kinds goes through buffers of NumPy's own
+        o = out.token
+        frame.emit([f"np.copyto({o}, {c})", f"np.multiply({g}, {o}, out={o})"], out)
+    else:
+        frame.emit(f"np.multiply({g}, {c}, out={out.token})", out, over)
     frame.values[n] = out
     return True
 
@@ -253,14 +258,11 @@ def where(frame: Frame, n: Node) -> bool:
         return False
     second = frame.operand(b)
     out = frame.make(n)
-    (base,) = frame.table.read_in(second) or [None]
+    (base,) = frame.table.read_in(second)
     line = f"np.copyto({out.token}, {first}, where={condition})"
-    over = [base] if base is not None else []
-    if first == second:
-        over = []
-    frame.emit(line, out, over, base=base, reads=over)
+    frame.emit(line, out, [base], base=base, reads=[base])
     frame.values[n] = out
-    return base is not None
+    return True
 
 
 def cast(frame: Frame, n: Node) -> bool:

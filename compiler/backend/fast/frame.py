@@ -301,9 +301,9 @@ class Frame:
             return self.table.constant(key, n.kind, n.shape, made, "places")
         if n.shape:  # a structural zero
             return self.filled(n.shape, "0", n.kind)
-        made = self.out.value(n, top=True)
-        root = Root(n.kind, (), local=made.expr.within(12), function="text")
-        self.out.dtypes[n] = made.dtype
+        found = self.out.value(n, top=True)
+        root = Root(n.kind, (), local=found.expr.within(12), function="text")
+        self.out.dtypes[n] = found.dtype
         return self.table.whole(root)
 
     def _spread(self, n: Node) -> Value:

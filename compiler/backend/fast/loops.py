@@ -363,11 +363,8 @@ class _Loop:
             return False
         if any(self._is_carry(self.body.next(j), k) for j in self.body.carries):
             return False
-        own = self.at[after]
-        for n in self.order:
-            if self._reads(n, k) and self.at[n] >= own:
-                return False
-        return True
+        later = self.order[self.at[after] :]
+        return not any(self._reads(n, k) for n in later)
 
     def _reads(self, n: Node, k: int) -> bool:
         """Does the line of `n` read carry k?"""

@@ -3,8 +3,8 @@
 A *root* is what has memory or a name of its own: an array of the plan, a gradient of the
 caller, a constant made once, or a Python name (an input, a parameter, a number). A *value*
 is a root as one operation sees it: the root itself, or a view of it (`how`: the text of the
-view, in which `{}` is the root: `{}.T`). Text of instructions names values by *tokens*, since names are known only when places
-are; `TOKEN` finds them.
+view, in which `{}` is the root: `{}.T`). Text of instructions names values by *tokens*, since
+names are known only when places are; `TOKEN` finds them.
 """
 
 from __future__ import annotations
