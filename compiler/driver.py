@@ -119,9 +119,12 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     check_saved(joint, options.limits)
     yield joint
     yield (optimised := run_passes(joint, options.level))
-    yield (plan := replace(schedule(optimised, options), rows=rows))
+    planned = options.level >= FAST and has_arrays(joint)
+    written = options if planned else replace(options, level=min(options.level, 1))
+    plan = schedule(optimised, written)
+    yield (plan := replace(plan, rows=rows, level=options.level))
     described = signature(plan)
-    if options.level < FAST:
+    if not planned:
         text = readable.emit(plan, options)
     else:
         made = fast.emit(plan, options)
@@ -210,6 +213,11 @@ def trace(source: Source, options: Options | None = None) -> Trace:
     written = readable.emission(plan, given)
     named = stations(joint, plan, written.names)
     return Trace(source, built.made["ast"], joint, plan, written, named)
+
+
+def has_arrays(joint: Joint) -> bool:
+    """Is there any memory to plan? A program of single numbers has none."""
+    return any(n.shape for n in topological(joint.gradients.values()))
 
 
 def check_saved(joint: Joint, limits: Limits) -> None:

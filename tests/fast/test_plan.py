@@ -187,7 +187,7 @@ def test_the_text(name: str, golden: Golden) -> None:
     text = {"mlp": MLP, "rnn": RNN, "decayed": DECAYED}[name]
     made = compiled(text).source
     assert made == compiled(text).source
-    golden(GOLDEN / f"{name}.py", made)
+    golden(GOLDEN / f"{name}_net.py", made)
 
 
 def test_the_text_is_in_blacks_form() -> None:
