@@ -44,6 +44,22 @@ def test_npz_of_words_and_fortran_order(tmp_path: Path) -> None:
     assert data.train.arrays(["label"])[0].tolist() == [1, 0, 1]
 
 
+def test_rows_of_numbers_fill_the_axes_of_an_input(tmp_path: Path) -> None:
+    """As the columns of a CSV do: [n, 24] is n images of 2 by 3 with 4 channels."""
+    images = classifier()
+    images["inputs"][0]["shape"] = [N, 2, 3, 4]
+    x, label = np.arange(48.0).reshape(2, 24), np.array([0, 1])
+    npz(tmp_path, x=x, label=label)
+    data = read(tmp_path, images, None, "f.npz")
+    (got,) = data.train.arrays(["x"])
+    assert np.array_equal(got, x.reshape(2, 2, 3, 4))
+    npz(tmp_path, x=x[:, :23], label=label)
+    assert error(tmp_path, images, None, "f.npz") == [
+        "f.npz does not fit wine.net",
+        "x: float64[2, 23]   but wine.net:2 says   input x: [N, 2, 3, 4]",
+    ]
+
+
 def test_npz_that_does_not_fit(tmp_path: Path) -> None:
     npz(tmp_path, x=np.zeros((60, 2)), y=np.zeros(59))
     assert error(tmp_path, LOGISTIC, None, "f.npz") == [
