@@ -285,6 +285,17 @@ class Optimizer:
     def steps(self, number: int) -> None:
         self._memory.step = number
 
+    @property
+    def folds(self) -> bool:
+        """Is a step no more than θ -= η ∇? Then a gradient may come times η: `descend`."""
+        a = self.arguments
+        return self.name == "sgd" and not (a["momentum"] or a["decay"])
+
+    def descend(self, nabla: Vector) -> None:
+        """One update by ∇ that has the rate in it already."""
+        self._memory.step += 1
+        np.subtract(self.theta, nabla, out=self.theta)
+
     def step(self, nabla: Vector, lr: float | None = None) -> None:
         """One update of θ by ∇, which is overwritten. `lr` is the rate a schedule asks for."""
         self._memory.step += 1
