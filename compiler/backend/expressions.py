@@ -334,7 +334,7 @@ class Expressions:
             return args, REAL
         if all(d == WEAK for d in reals) and (reals or not called):
             return args, (
-                DOUBLE if called and reals and n.op.call else self._weak(n, called)
+                DOUBLE if called and reals and n.op.call else self._weak(n, args)
             )
         if BOOL in reals and self.keep_dtype and _arithmetic(n):
             # NumPy's + of truth values is `or`, and its tanh is float16
@@ -356,9 +356,10 @@ class Expressions:
             return v
         return Value(method(v.expr, f"astype({self.real()})"), v.shape, REAL)
 
-    def _weak(self, n: Node, called: bool) -> str:
+    def _weak(self, n: Node, args: list[Value]) -> str:
         """Arithmetic of Python numbers is one; a choice by an array is an array."""
-        return DOUBLE if any(a.shape or a.kind != "real" for a in n.args) else WEAK
+        arrays = any(v.shape for v in args) or any(a.kind != "real" for a in n.args)
+        return DOUBLE if arrays else WEAK
 
 
 def _arithmetic(n: Node) -> bool:

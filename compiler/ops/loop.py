@@ -515,8 +515,8 @@ def _each_rule(graph: Graph, args: Args, attrs: Attrs) -> Node | None:
     found = zeros.mask(value)
     if found is not None:
         condition, inner, kept = found
-        made, over = (graph.apply("each", loop, value=v) for v in (inner, condition))
-        return zeros.masked(over, made, kept)
+        over = graph.apply("each", loop, value=condition)
+        return zeros.masked(over, graph.apply("each", loop, value=inner), kept)
     if not _REWRITING[-1] and not _is_argument(value):
         return None
     carry = value.op.name == "formal" and not _is_argument(value)
