@@ -54,9 +54,7 @@ def start(mode: str, work: Workload, name: str, file: str) -> subprocess.Popen[s
     environment = dict(os.environ)
     threads = blas_threads(name, work)
     for variable in VARIABLES:
-        environment.pop(variable, None)
-        if threads is not None:
-            environment[variable] = str(threads)
+        environment[variable] = str(threads)
     command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.worker"]
     return subprocess.Popen(
         [*command, mode, work.name, name, file],

@@ -23,6 +23,7 @@ Values = Callable[[], Mapping[str, Any]]
 Contender = Callable[[Workload, Parameters, Data, str], tuple[Step, Values]]
 
 CORES = os.cpu_count() or 1
+BLAS = " --threads blas"  # otherwise BLAS has one, and shards have one for each core
 PEERS = Path(__file__).parents[3] / "shared" / "peers"
 NOT_FOR: dict[str, tuple[str, ...]] = {"torch.compile": ("W8",)}
 
@@ -30,6 +31,8 @@ NOT_FOR: dict[str, tuple[str, ...]] = {"torch.compile": ("W8",)}
 def names(work: Workload) -> list[str]:
     """The contenders of a workload, in the order of the table."""
     found = ["gradc -O1", "gradc -O2"]
+    if work.family != "chain":
+        found += [name + BLAS for name in found]
     if work.family:
         if work.family == "chain":
             found.append("python")
@@ -54,11 +57,11 @@ EARLIER = {
 }  # fmt: skip
 
 
-def blas_threads(name: str, work: Workload) -> int | None:
-    """How many threads BLAS may use beside this contender; None where it decides itself."""
+def blas_threads(name: str, work: Workload) -> int:
+    """How many threads BLAS may use beside this contender."""
     kind, _, rest = name.partition(" ")
     if kind == "gradc":
-        return None
+        return CORES if name.endswith(BLAS) else 1
     if kind in ("numpy", "earlier"):
         single = rest.endswith("1x2") or "x2" in rest or rest == "one thread"
         single |= rest.startswith(("np_shard", "np_opt1"))
@@ -69,8 +72,8 @@ def blas_threads(name: str, work: Workload) -> int | None:
 def find(name: str) -> Contender:
     kind, _, rest = name.partition(" ")
     if kind == "gradc":
-        level = int(rest.removeprefix("-O"))
-        return lambda w, p, d, dtype: _gradc(w, p, d, dtype, level)
+        level, blas = int(rest[2]), name.endswith(BLAS)
+        return lambda w, p, d, dtype: _gradc(w, p, d, dtype, level, blas)
     if kind == "numpy":
         blocks, threads = (1, 1) if rest == "one thread" else map(int, rest.split("x"))
         return lambda w, p, d, dtype: _numpy(w, p, d, dtype, blocks, threads)
@@ -93,33 +96,33 @@ def cast(data: Data, dtype: str) -> Data:
 
 # -------------------------------------------------------------------------------- ours
 def _gradc(
-    work: Workload, start: Parameters, data: Data, dtype: str, level: int
+    work: Workload, start: Parameters, data: Data, dtype: str, level: int, blas: bool
 ) -> tuple[Step, Values]:
-    """The text is compiled here: `first` counts it. Through the runtime, as in training."""
+    """The text is compiled here: `first` counts it. Through the runtime, as in training; the
+    rate goes in where backward begins, so that the update is one subtraction."""
     from gradc.compiler import Options, compile_file
     from gradc.compiler.backend.guard import check
 
     compiled = compile_file(work.path, Options(level=level, overrides=work.constants))
-    if compiled.signature["level"] != level:
-        raise ImportError(f"this gradc has no -O{level}")
-    if work.family == "chain":
+    if work.family == "chain" and compiled.signature["work"] is None:
         return _functions(compiled.source, start, data, work.lr)
 
     import numpy as np
 
     from gradc.network import Network
-    from gradc.optimizers import Optimizer
+    from gradc.shards import Parallel, stepper
 
     network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
     theta = network.vector(start, dtype)
     nabla = np.zeros_like(theta)
     arrays = network.arrays("forward", cast(data, dtype), theta.dtype)
-    optimizer = Optimizer("sgd", {"lr": work.lr}, theta)
-    step_of, update = network.stepper(theta, nabla), optimizer.step
+    parallel = Parallel(1, 1) if blas else Parallel(CORES)
+    step_of = stepper(network, theta, nabla, {}, parallel)
+    lr, subtract = work.lr, np.subtract
 
     def step() -> float:
-        loss = step_of(arrays)
-        update(nabla)
+        loss = step_of(arrays, None, lr)
+        subtract(theta, nabla, theta)
         return loss
 
     return step, lambda: network.views(theta)
