@@ -294,7 +294,8 @@ class _Scope:
             return None
         _, sequences, captures = loop_parts(self.loop)
         table = sequences if formal.attrs["role"] == "slice" else captures
-        return table[formal.attrs["index"]]
+        place: int = formal.attrs["index"]
+        return table[place]
 
 
 def _picks(roots: Iterable[Node]) -> list[tuple[Node, int, Dim]]:
