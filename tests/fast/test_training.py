@@ -1,0 +1,55 @@
+"""Training at `-O2`: the weights of `-O1`, whatever the update is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fast.running import compiled
+
+from gradc.data import load
+from gradc.network import Network
+from gradc.settings import Settings
+from gradc.trainer import Trainer
+
+PROGRAM = """input x: [N, 4]
+input y: int[N]
+h = x |> dense(6, tanh)
+loss fit = cross_entropy(dense(h, 3), y)
+train {{ optimizer = {optimizer}; batch = 16; epochs = 3; dtype = float64 {more} }}
+"""
+UPDATES = {
+    "plain": ("sgd(lr = 0.3)", ""),
+    "momentum": ("sgd(lr = 0.1, momentum = 0.9)", ""),
+    "decay": ("sgd(lr = 0.1, decay = 0.01)", ""),
+    "clipped": ("sgd(lr = 0.3)", "; clip = 0.2"),
+    "scheduled": ("sgd(lr = 0.3)", "; schedule = cosine()"),
+    "adam": ("adam(lr = 0.01)", ""),
+}
+
+
+def trained(folder: Path, text: str, level: int) -> Any:
+    """The weights, and the losses of the epochs. 90 rows: the last batch is shorter."""
+    rng = np.random.default_rng(0)
+    np.savez(folder / "d.npz", x=rng.normal(size=(90, 4)), y=rng.integers(0, 3, 90))
+    made = compiled(text, level)
+    signature = {**made.signature}
+    signature["train"] = {
+        **signature["train"],
+        "data": [[None, {"path": "d.npz", "entry": None}]],
+    }
+    network = Network(made.source, signature)
+    settings = Settings.of(signature)
+    result = Trainer(network, load(signature, settings, folder), settings).train()
+    return result.theta, [epoch.loss for epoch in result.history]
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_the_weights_are_those_of_the_plain_source(name: str, tmp_path: Path) -> None:
+    optimizer, more = UPDATES[name]
+    text = PROGRAM.format(optimizer=optimizer, more=more)
+    (plain, losses), (fast, again) = (trained(tmp_path, text, k) for k in (1, 2))
+    assert np.max(np.abs(plain - fast)) <= 1e-12
+    assert losses == pytest.approx(again, rel=1e-12)
