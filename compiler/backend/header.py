@@ -14,7 +14,7 @@ from .cost import Cost
 from .names import Names
 from .plan import Plan
 from .pyast import WIDTH, fill_text
-from .sizes import Spell, shape_text
+from .sizes import shape_text
 
 VERSION = "0.1"
 KEY = 16  # the column at which a row's text begins
@@ -53,19 +53,30 @@ def header(plan: Plan, names: Names, cost: Cost | None) -> list[str]:
         for p in program.params
         if not p.copy
     ]
-    parameters += _copies(plan, spell)
+    parameters += _copies(
+        [
+            (p.path, f" {shape_text(p.node.shape, spell)}")
+            for p in program.params
+            if p.copy
+        ]
+    )
     rows: list[tuple[str, Sequence[str]]] = [
         ("Sizes", sizes),
         ("Constants", constants),
         ("Inputs", inputs),
         ("Parameters", parameters),
-        ("State", [_with_shape(s.path, s.node, spell) for s in program.states]),
+        (
+            "State",
+            _copies([(s.path, _with_shape("", s.node, spell)) for s in program.states]),
+        ),
         (
             "Noise",
-            [
-                _with_shape(n.attrs["name"], n, spell) + f" {n.attrs['law']}"
-                for n in program.noises
-            ],
+            _copies(
+                [
+                    (n.attrs["name"], f"{_with_shape('', n, spell)} {n.attrs['law']}")
+                    for n in program.noises
+                ]
+            ),
         ),
     ]
     lines = [_title(plan), ""]
@@ -105,17 +116,16 @@ def _title(plan: Plan) -> str:
     return f"The outputs of {name}."
 
 
-def _copies(plan: Plan, spell: Spell) -> list[str]:
-    """Parameters of a repeat, once for all copies: `h[0…2].dense.W (16, 16)`."""
+def _copies(items: Sequence[tuple[str, str]]) -> list[str]:
+    """Paths and what is said of them, once for all copies of a repeat:
+    `h[0…2].dense.W (16, 16)`."""
     groups: dict[tuple[str, str], list[tuple[int, ...]]] = {}
-    for p in plan.program.params:
-        if p.copy:
-            numbers = tuple(int(k) for k in re.findall(r"\[(\d+)\]", p.path))
-            family = re.sub(r"\[\d+\]", "[]", p.path)
-            shape = shape_text(p.node.shape, spell)
-            groups.setdefault((family, shape), []).append(numbers)
+    for path, said in items:
+        numbers = tuple(int(k) for k in re.findall(r"\[(\d+)\]", path))
+        family = re.sub(r"\[\d+\]", "[]", path)
+        groups.setdefault((family, said), []).append(numbers)
     out = []
-    for (family, shape), copies in groups.items():
+    for (family, said), copies in groups.items():
         text = family
         for axis in range(len(copies[0])):
             values = sorted({n[axis] for n in copies})
@@ -123,7 +133,7 @@ def _copies(plan: Plan, spell: Spell) -> list[str]:
             text = text.replace(
                 "[]", f"[{low}]" if low == high else f"[{low}…{high}]", 1
             )
-        out.append(f"{text} {shape}")
+        out.append(text + said)
     return out
 
 
