@@ -99,6 +99,10 @@ def first_nonfinite(
     """
 
     def steps() -> None:
+        if network.signature.get("work") is not None:
+            step = network.stepper(theta, np.zeros_like(theta), dict(state or {}))
+            step(arrays, noise)
+            return
         saved = network.call("forward", theta, arrays, state, noise)[1]
         backward = network.module.get("backward")
         if backward is not None:
@@ -143,7 +147,7 @@ class _Watch:
         self.network = network
         self.found: Culprit | None = None
         self.mask: Culprit | None = None
-        self._names = _names_by_line(network.source)
+        self._names, self._filled = _names_by_line(network.source)
         self._finite: dict[str, Any] = {}
         self._before: dict[str, NDArray[Any]] = {}
         self._line = 0
@@ -174,7 +178,8 @@ class _Watch:
         self._before = {
             name: np.array(values)
             for name in self._names.get(self._line, ())
-            if (values := _reals(frame.f_locals.get(name))) is not None
+            if name not in self._filled.get(self._line, ())
+            and (values := _reals(frame.f_locals.get(name))) is not None
         }
         return self._look
 
@@ -207,9 +212,13 @@ def _reals(value: Any) -> NDArray[Any] | None:
     return values if values.dtype.kind == "f" else None
 
 
-def _names_by_line(source: str) -> dict[int, tuple[str, ...]]:
-    """The variables that a statement names, by its first line; those it sets go first."""
+def _names_by_line(
+    source: str,
+) -> tuple[dict[int, tuple[str, ...]], dict[int, set[str]]]:
+    """The variables that a statement names, by its first line; those it sets go first. And
+    those whose memory it fills (`out=`) without a look at what was there."""
     names: dict[int, tuple[str, ...]] = {}
+    filled: dict[int, set[str]] = {}
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.stmt) or isinstance(node, ast.FunctionDef):
             continue
@@ -218,10 +227,30 @@ def _names_by_line(source: str) -> dict[int, tuple[str, ...]]:
             heads = [node.target, node.iter] if isinstance(node, ast.For) else []
         found = [n for head in heads for n in ast.walk(head) if isinstance(n, ast.Name)]
         found.sort(key=lambda n: (n.lineno, n.col_offset))
-        stored = [n.id for n in found if isinstance(n.ctx, ast.Store)]
-        read = [n.id for n in found if not isinstance(n.ctx, ast.Store)]
+        target = _target(node)
+        stored = [n.id for n in found if isinstance(n.ctx, ast.Store) or n is target]
+        read = [
+            n.id for n in found if not isinstance(n.ctx, ast.Store) and n is not target
+        ]
         names[node.lineno] = tuple(dict.fromkeys([*stored, *read]))
-    return names
+        if target is not None and target.id not in read:
+            filled[node.lineno] = {target.id}
+    return names, filled
+
+
+def _target(node: ast.stmt) -> ast.Name | None:
+    """`h` of `np.tanh(z, out=h)` and of `np.copyto(h, z)`."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="copyto"), args=args)):
+            target = args[0]
+        case ast.Expr(value=ast.Call(keywords=words)):
+            outs = [w.value for w in words if w.arg == "out"]
+            if not outs:
+                return None
+            target = outs[0]
+        case _:
+            return None
+    return target if isinstance(target, ast.Name) else None
 
 
 def _equation(network: Network, name: str, line: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from fast.running import compiled
 
 from gradc.data import load
+from gradc.diagnosis import first_nonfinite
 from gradc.network import Network
 from gradc.settings import Settings
 from gradc.trainer import Trainer
@@ -53,3 +54,13 @@ def test_the_weights_are_those_of_the_plain_source(name: str, tmp_path: Path) ->
     (plain, losses), (fast, again) = (trained(tmp_path, text, k) for k in (1, 2))
     assert np.max(np.abs(plain - fast)) <= 1e-12
     assert losses == pytest.approx(again, rel=1e-12)
+
+
+def test_the_first_value_that_is_not_finite_is_found() -> None:
+    text = "input x: [N]\ninput y: [N]\nparam w = 1\nz = log(x * w)\nloss = mean((z - y)^2)\n"
+    made = compiled(text)
+    network = Network(made.source, made.signature)
+    x, y = np.array([1.0, 2.0, -3.0]), np.zeros(3)
+    where, what = first_nonfinite(network, np.ones(1), [x, y], {}, {})
+    assert "z in `z = log(x * w)`" in where and "test.net:4" in where
+    assert what.startswith("z: 1 of 3 entries")
