@@ -89,7 +89,7 @@ def svg(
         out.append(f'<path class="{kind}" d="M{points}"/>')
         if a.label:
             column, height = at(end).split(",")
-            above = f'x="{column}" y="{float(height) - 4:.1f}"'
+            above = f'x="{float(column) + 9:.1f}" y="{float(height) - 5:.1f}"'
             out.append(f'<text class="label" {above}>{escape(a.label)}</text>')
     for b in drawing.boxes:
         out += _box(b, places[b.id], sizes[b.id], (low_x - MARGIN, low_y - MARGIN))

@@ -1,0 +1,170 @@
+"""`gradc explain`, `gradc graph` and `gradc cost`, as a user has them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / "samples"
+NAMES = [p.stem for p in sorted(SAMPLES.glob("[01]*.net")) if "two_heads" not in p.stem]
+SETS = {"08_nanogpt": ("--set", "depth=1")}
+LARGE = ("06_cnn", "08_nanogpt")  # explained only: to draw and count them takes seconds
+
+NET = """\
+input x
+param w1 = 0.5
+param w2 = 2
+h = sigmoid(w1 * x)
+loss L = (w2 * h - 1)^2
+"""
+
+Golden = Callable[[Path, str], None]
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    (tmp_path / "a.net").write_text(NET)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_sample_as_it_was_read(gradc: Any, name: str, golden: Golden) -> None:
+    path = str(SAMPLES / f"{name}.net")
+    parts = []
+    verbs = ("explain",) if name in LARGE else ("explain", "graph", "cost")
+    for verb in verbs:
+        more = ("--level", "layer", "--grad") if verb == "graph" else ()
+        done = gradc(verb, path, *more, *SETS.get(name, ()))
+        assert done.code == 0 and done.err == ""
+        parts.append(done.out)
+    # What -O2 plans is its own business; how it agrees is measured elsewhere.
+    whole = re.sub(r"^peak .*\n", "", "\n".join(parts), flags=re.M)
+    golden(HERE / "golden" / f"explain_{name}.txt", whole)
+
+
+def test_numbers_beside_the_formulas(gradc: Any, net: Path) -> None:
+    done = gradc("explain", "a.net", "--param", "w1", "--at", "x=1,w1=0,w2=3")
+    assert done.code == 0
+    shown = done.out
+    assert "x, w1, w2 as given" in shown
+    assert re.search(r"h = sigmoid\(w1 \* x\).*\n +(?:= )0\.5\n", shown), shown
+    # L = (3 · 0.5 - 1)^2 = 0.25, dL/dw1 = 2 · 0.5 · 3 · 0.25 · 1
+    assert re.search(r"L = .*\n +(?:= )0\.25\n", shown)
+    assert re.search(r"d_w1 = .*\n +(?:= )0\.75\n", shown)
+
+
+def test_paths(gradc: Any, net: Path) -> None:
+    done = gradc(
+        "explain", "a.net", "--paths", "--param", "w1", "--at", "x=1,w1=0,w2=3"
+    )
+    assert done.code == 0
+    assert "2 paths over" in done.out and "reverse mode:" in done.out
+    assert done.out.count("path 1:") == 1 and done.out.count("path 2:") == 1
+    assert done.out.count("= 0.375") == 2 and "= 0.75" in done.out
+
+
+def test_a_line_across_the_stages(gradc: Any, net: Path) -> None:
+    done = gradc("explain", "a.net:4")
+    assert done.code == 0
+    for part in (
+        "h = sigmoid(w1 * x)",
+        "Define 4:1",
+        "mul(",
+        "Adjoints",
+        "Emitted, forward",
+    ):
+        assert part in done.out
+    number, text = re.findall(r"^ +(\d+)  ( +h = .*)$", done.out, re.M)[0]
+    source = gradc("compile", "a.net", "-o", "-").out.split("\n")
+    assert source[int(number) - 1].rstrip() == text.rstrip().rjust(0)
+    document = json.loads(gradc("explain", "a.net:4", "--json").out)
+    assert document["line"] == 4 and document["nodes"]
+    for function, first, last in document["emitted"]:
+        block = "\n".join(source[first - 1 : last])
+        assert "=" in block and function in (
+            "forward",
+            "backward",
+            "evaluate",
+            "predict",
+        )
+
+
+@pytest.mark.parametrize("form", ["text", "latex", "md"])
+def test_formats(gradc: Any, net: Path, form: str) -> None:
+    done = gradc("explain", "a.net", "--format", form, "--columns", "--at", "x=1")
+    assert done.code == 0
+    signs = {"text": "d_w1 =", "latex": r"\begin{align*}", "md": r"\begin{aligned}"}
+    assert signs[form] in done.out
+
+
+def test_an_essay(gradc: Any) -> None:
+    done = gradc("explain", "broadcast")
+    assert done.code == 0
+    assert done.out.startswith("# broadcast\n") and "```net error=broadcast" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "id"),
+    [
+        (("explain", "brodcast"), "no-file"),
+        (("explain", "a.net", "--param", "w3"), "unknown-parameter"),
+        (("explain", "a.net:99"), "no-line"),
+        (("explain", "a.net", "--at", "q=1"), "unknown-name"),
+        (("explain", "a.net", "--at", "x=one"), "command-line"),
+        (("explain", "a.net", "--at", "a.csv"), "command-line"),
+        (("cost", "a.net", "--size", "M=3"), "unknown-size"),
+        (("graph", "nothing.net"), "no-file"),
+    ],
+)
+def test_mistakes(gradc: Any, net: Path, words: tuple[str, ...], id: str) -> None:
+    done = gradc(*words)
+    assert done.code == 2
+    assert f"error[{id}]" in done.err
+
+
+def test_data_that_do_not_fit(gradc: Any, net: Path) -> None:
+    assert gradc("explain", "a.net", "--at", "x=[1,2]").code == 4
+
+
+def test_a_row_of_a_file(gradc: Any, tmp_path: Path) -> None:
+    (tmp_path / "b.net").write_text(
+        "input x: [N]\ninput y: [N]\nparam w = 2\nloss L = mean((w * x - y)^2)\n"
+    )
+    (tmp_path / "b.csv").write_text("x,y\n1,1\n3,5\n")
+    done = gradc("explain", "b.net", "--at", "b.csv:2", "--at", "w=2")
+    assert done.code == 0, done.err
+    assert re.search(r"d_w = .*\n(?: +=.*\n)? +(?:= )6\n", done.out), done.out
+    assert gradc("explain", "b.net", "--at", "b.csv:9").code == 2
+
+
+def test_graph_formats(gradc: Any, net: Path) -> None:
+    assert gradc("graph", "a.net").out.startswith('digraph "a.net" {')
+    assert gradc("graph", "a.net", "--format", "mermaid").out.startswith("flowchart TB")
+    picture = gradc(
+        "graph", "a.net", "--format", "svg", "--grad", "--at", "x=1,w1=0"
+    ).out
+    assert picture.startswith("<svg ") and ">0.5<" in picture and ">d_w1<" in picture
+    document = json.loads(gradc("graph", "a.net", "--json").out)
+    assert {b["title"] for b in document["boxes"]} >= {"x", "w1", "h", "L"}
+
+
+def test_cost_is_measured_too(gradc: Any, tmp_path: Path) -> None:
+    (tmp_path / "c.net").write_text(
+        "input x: [N, 8]\ninput y: [N, 2]\np = x |> dense(16, tanh) |> dense(2)\n"
+        "loss L = mean((p - y)^2)\n"
+    )
+    done = gradc("cost", "c.net", "--size", "N=4", "--time", "--compare")
+    assert done.code == 0, done.err
+    assert "ms forward" in done.out and "complex step" in done.out
+    assert "178 parameters" in done.out and "crossing" in done.out
+    found = json.loads(gradc("cost", "c.net", "--size", "4", "--json").out)
+    assert found["parameters"] == 178
+    assert found["sizes"] == {"N": 4}
+    dense = 2 * 4 * 8 * 16 + 2 * 4 * 16 + 2 * 4 * 16 * 2 + 4 * 2
+    assert found["lines"][0]["forward"]["flops"] == dense
