@@ -140,14 +140,16 @@ def _comes_from(
     """Whether a new value comes from the old one, directly or through other names.
 
     The graph says so. Only an old value that is no more than a number may have been
-    simplified away (`s = 0`, then `s = s + x`): for it the text is asked.
+    simplified away (`s = 0`, then `s = s + x`), or an order of axes that the new one undoes
+    (the states of a recurrent layer, which the next one takes): for it the text is asked.
     """
     if depends(value.node, old.node):
         return True
     start = old.node
-    while start.is_a("broadcast", "reshape"):
+    while start.is_a("broadcast", "reshape", "transpose"):
         start = start.args[0]
-    if start.args and any(n.is_a("input", "param") for n in ancestors([start])):
+    made = start.args and any(n.is_a("input", "param") for n in ancestors([start]))
+    if made and not (start is not old.node and depends(value.node, start)):
         return False
     seen: set[str] = set()
     stack: list[ast.Node] = [expr]

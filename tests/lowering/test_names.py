@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from texts import lowered, refused, value
 
-X = "input x: [N]\n"
+X = "input x: [N]\nfn outer(v) = v[:, *] * [1, 2]\n"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ X = "input x: [N]\n"
         "fn f(v) {\n  h = v\n  h = h + 1\n  return h\n}\nh = f(x)",
         "h = sin(x)\nfn f(v) {\n  h = 2 * v\n  return h\n}\ng = f(h)",
         "mean = mean(x)\nh = mean * x",
+        "h = outer(x)'\nh = h' * 2",
+        "h = rnn(outer(x)[*], 2)\nrepeat 2 { h = rnn(h, 2) }",
     ],
 )
 def test_continued(body: str) -> None:
@@ -41,6 +43,7 @@ def test_continued(body: str) -> None:
         "h = sin(x)\nrepeat 2 { h = cos(x) }",
         "h = 0\nh = x + 1",
         "fn f(v) {\n  h = sin(v)\n  h = cos(v)\n  return h\n}\ng = f(x)",
+        "h = outer(x)'\nh = outer(x) * 2",
     ],
 )
 def test_replaced(body: str) -> None:
