@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms
+from . import forms, loops
 from .frame import Frame
 from .values import Instruction, Root, Table, Value
 
@@ -100,6 +100,10 @@ class Unit:
     def define(self, frame: Frame, n: Node) -> None:
         """Write a value that has no line, where a form asks for it."""
         forms.define(frame, n)
+
+    def loop(self, frame: Frame, n: Node) -> None:
+        """Write a loop: its body is made of the same forms."""
+        loops.write_loop(frame, n)
 
     def saved_value(self, n: Node) -> Value:
         """A value of `forward`, as `backward` reads it."""

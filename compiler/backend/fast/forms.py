@@ -35,9 +35,7 @@ def define(frame: Frame, n: Node) -> None:
         _placed(frame, n, known)
         return
     if is_loop(n):
-        from .loops import write_loop  # a body is made of these forms again
-
-        write_loop(frame, n)
+        frame.unit.loop(frame, n)
         return
     source = n.args[0] if n in frame.views.folded else n
     form = FORMS.get(source.op.name)

@@ -14,6 +14,7 @@ from ...ir.dims import ONE, Shape, size
 from ...ir.node import Node
 from ...ops.contraction import letters
 from .frame import Frame
+from .sums import sum_into
 from .values import Value
 
 
@@ -158,8 +159,6 @@ def _outer(frame: Frame, n: Node, sa: str, sb: str, so: str) -> bool:
 
 def _rows_times_rows(frame: Frame, n: Node, spec: str, inner: str) -> bool:
     """`(a * b).sum(axis)`: the products, then their sums."""
-    from .sums import sum_into
-
     a, b = frame.value(n.args[0]), frame.value(n.args[1])
     whole = frame.new(a.shape, "real", "products")
     frame.emit(f"np.multiply({a.token}, {b.token}, out={whole.token})", whole, [a, b])
