@@ -455,6 +455,8 @@ class Network:
             leading += (remembered,)
         random, states = bool(needs.get("noise")), bool(self.signature["states"])
         planned = self._buffers(nabla.dtype, views)
+        known: list[tuple[int, ...]] = []
+        work: tuple[Any, ...] = ()
 
         def step(
             arrays: Sequence[Array], noise: Noise | None = None, d_loss: float = 1.0
