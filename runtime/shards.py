@@ -83,7 +83,7 @@ def stepper(
     """`network.stepper`, by shards where the program allows them."""
     plan = network.signature.get("shards")
     whole = network.stepper(theta, nabla, state)
-    if plan is None or plan["row_dim"] is None:
+    if plan is None or plan["row_dim"] is None or parallel.shards == 1:
         return whole
     return _Sharded(network, theta, nabla, parallel, whole)
 

@@ -20,6 +20,8 @@ from gradc.compiler import Options, Source, compile_source
 from gradc.compiler.driver import compile_program
 
 TESTS = Path(__file__).parent.parent
+# Sizes that hang together (cnn), and what is like another one and takes seconds.
+LEFT_OUT = {"cnn", "10_burgers", "15_two_heads"}
 PROGRAMS = [
     file
     for folder in (
@@ -28,7 +30,7 @@ PROGRAMS = [
         TESTS.parent / "examples",
     )
     for file in sorted(folder.glob("**/*.net"))
-    if file.stem != "cnn"  # its sizes hang together
+    if file.stem not in LEFT_OUT
     and re.search(r"^loss\b", file.read_text(), re.MULTILINE)
 ]
 SMALL = {
@@ -175,7 +177,7 @@ def test_losses(loss: str) -> None:
     assert judged(every_level(text, {"N": 3}))
 
 
-RUN, PART = 120, 15
+RUN, PART = 60, 15
 MATRICES = {
     "solve",
     "inv",
