@@ -58,8 +58,8 @@ def _mirrored(
         row.sort(key=lambda id_: -places[beside[id_]][0])
         wanted = [right - places[beside[id_]][0] for id_ in row]
         at = [wanted[0]]
-        for (left, here), want in zip(pairwise(row), wanted[1:], strict=True):
-            least = at[-1] + (sizes[left][0] + sizes[here][0]) / 2 + GAP
+        for (before, here), want in zip(pairwise(row), wanted[1:], strict=True):
+            least = at[-1] + (sizes[before][0] + sizes[here][0]) / 2 + GAP
             at.append(max(want, least))
         for id_, x in zip(row, at, strict=True):
             found[id_] = (x, y)

@@ -75,7 +75,21 @@ class Ways:
     parts: tuple[Part, ...]
 
 
+def ends(program: Program) -> list[Root]:
+    """Where the paths lead: to the losses, or to the first output of a program without."""
+    mode = program.training
+    if mode.total is not None:
+        return list(mode.losses)
+    return [r for r in mode.outputs if r.node.kind == "real"][:1]
+
+
 def _covering(program: Program, key: str) -> tuple[list[Root], Node] | None:
+    """The roots that a parameter or input leads to, and its node."""
+    if program.training.total is None:
+        nodes = {i.name: i.node for i in program.inputs}
+        nodes |= {p.path: p.node for p in program.params}
+        roots = ends(program)
+        return (roots, nodes[key]) if roots else None
     inputs = tuple(i.name for i in program.inputs if i.name == key)
     for roots, wanted in groups(program, inputs):
         if key in wanted:
@@ -91,12 +105,12 @@ def census(program: Program, key: str) -> Census | None:
 
 def count(roots: list[Root], start: Node) -> Census:
     """One sweep from the losses: each edge hands on what is counted behind it."""
-    ends: dict[Node, int] = {}
+    last: dict[Node, int] = {}
     for r in roots:
-        ends[r.node] = ends.get(r.node, 0) + 1
-    order = active(ends, [start])
+        last[r.node] = last.get(r.node, 0) + 1
+    order = active(last, [start])
     reached = set(order)
-    paths: dict[Node, int] = dict(ends)
+    paths: dict[Node, int] = dict(last)
     length: dict[Node, int] = {}
     edges = meetings = loops = 0
     for n in reversed(order):
@@ -104,7 +118,7 @@ def count(roots: list[Root], start: Node) -> Census:
         if not here or n is start or n.op.vjp is None:
             continue
         loops += n.op.name == "loop"
-        for a in n.args:
+        for a in dict.fromkeys(n.args):  # x * x reads x once, with the slope 2 x
             if a in reached:
                 edges += 1
                 meetings += a in paths
@@ -161,9 +175,7 @@ def ways(
     return Ways(counted, listed, total, adjoint, reading.parts)
 
 
-Route = list[
-    tuple[Node, int]
-]  # from the loss down: a node and which argument comes next
+Route = list[Node]  # from the loss down to the parameter
 
 
 def _routes(roots: list[Root], start: Node) -> list[Route]:
@@ -174,46 +186,47 @@ def _routes(roots: list[Root], start: Node) -> list[Route]:
     while stack:
         n, route = stack.pop()
         if n is start:
-            found.append([*route, (n, -1)])
+            found.append([*route, n])
             continue
         if n not in reached or n.op.vjp is None:
             continue
-        for k in reversed(range(len(n.args))):
-            if n.args[k] in reached:
-                stack.append((n.args[k], [*route, (n, k)]))
+        for a in reversed(dict.fromkeys(n.args)):
+            if a in reached:
+                stack.append((a, [*route, n]))
     return found
 
 
 def _pulled(route: Route, g: Node) -> Node:
     """What a cotangent becomes along a path: one share of each rule, the others left out."""
-    for n, k in route:
-        if k < 0:
-            break
+    for n, below in pairwise(route):
         graph = n.graph
         assert n.op.vjp is not None
         with graph.at(n.origin):
             shares = n.op.vjp(g, n, *n.args, **n.attrs)
-        share = shares[k]
-        if share is None:
-            return graph.zero(route[-1][0].shape)
-        g = share
+            mine = [s for a, s in zip(n.args, shares, strict=True) if a is below and s]
+            if not mine:
+                return graph.zero(route[-1].shape)
+            g = mine[0]
+            for share in mine[1:]:
+                g = g + share
     return g
 
 
 def _names(route: Route, named: Mapping[Node, str] | Stations) -> list[str]:
     of = named.of if isinstance(named, Stations) else named
-    return [of[n] for n, _ in route if n in of]
+    return [of[n] for n in route if n in of]
 
 
 def _cut(route: Route, named: Stations) -> list[tuple[str, str, Node]]:
     """The stretches between named values, each with its own derivative."""
-    at = [i for i, (n, _) in enumerate(route) if named(n) is not None]
+    at = [i for i, n in enumerate(route) if named(n) is not None]
     pieces = []
     for first, last in pairwise(at):
-        above, below = route[first][0], route[last][0]
+        above, below = route[first], route[last]
         graph = above.graph
         scalar = not above.shape and not below.shape
         g = graph.const(1) if scalar else graph.leaf("seed", "g", above.shape)
-        stretch = [*route[first:last], (below, -1)]
-        pieces.append((named.of[above], named.of[below], _pulled(stretch, g)))
+        pieces.append(
+            (named.of[above], named.of[below], _pulled(route[first : last + 1], g))
+        )
     return pieces

@@ -15,7 +15,7 @@ from .derivation import Derivation, derivations, derive
 from .formula import Formula, Name, names_in, plus
 from .layers import Stack, stack_of
 from .page import Prose, Row, Section, Statement
-from .paths import FEW, Census, Ways, census, ways
+from .paths import FEW, Census, Ways, census, ends, ways
 from .provenance import Trace
 from .reading import LoopText, Part
 
@@ -232,7 +232,8 @@ def paths_report(
             continue
         name = _name(trace, key)
         rows = [Prose(line) for line in census_lines(counted)]
-        report.sections.append(Section(f"Paths from {name} to the loss", tuple(rows)))
+        to = ", ".join(r.name or "loss" for r in ends(trace.program))
+        report.sections.append(Section(f"Paths from {name} to {to}", tuple(rows)))
         found = ways(trace.program, key, trace.named, most)
         if found is not None:
             section, values = ways_section(name, found)
@@ -254,12 +255,17 @@ def census_lines(c: Census) -> list[str]:
     many = "path" if c.paths == 1 else "paths"
     lines = [
         f"{c.paths} {many} over {c.nodes} forward nodes and {c.edges} edges",
-        f"path by path: {c.products} products and {c.additions} additions",
-        f"reverse mode: {c.edges} products and {c.meetings} additions, one sweep",
+        f"path by path: {_many(c.products, 'product')}, {_many(c.additions, 'addition')}",
+        f"reverse mode: {_many(c.edges, 'product')}, {_many(c.meetings, 'addition')}, in "
+        "one sweep",
     ]
     if c.loops:
         lines.append(f"a loop counts as one operation; there are {c.loops} on the way")
     return lines
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def ways_section(name: str, found: Ways) -> tuple[Section, dict[str, Node]]:

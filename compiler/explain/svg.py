@@ -88,8 +88,8 @@ def svg(
         kind = "local" if a.local else "arrow"
         out.append(f'<path class="{kind}" d="M{points}"/>')
         if a.label:
-            column, height = at(end).split(",")
-            above = f'x="{float(column) + 9:.1f}" y="{float(height) - 5:.1f}"'
+            beside = (end[0] + 9, end[1] - 5)
+            above = 'x="{}" y="{}"'.format(*at(beside).split(","))
             out.append(f'<text class="label" {above}>{escape(a.label)}</text>')
     for b in drawing.boxes:
         out += _box(b, places[b.id], sizes[b.id], (low_x - MARGIN, low_y - MARGIN))

@@ -115,17 +115,20 @@ def sections_of(trace: Trace, args: Namespace, numbers: Numbers | None) -> str:
     adjoints: set[str] = set()
     layers = False
     found = chosen(trace, key)
-    if key is not None and not found:
+    if key is not None and not found and trace.program.training.total is not None:
         raise UsageError(
             "no-gradient",
             f"no loss of {trace.program.name} moves `{args.param}`: it has no gradient",
         )
     if args.paths:
         keys = [key] if key is not None else list(trace.joint.gradients)
+        if not keys and trace.program.training.total is None:
+            inputs = trace.program.inputs
+            keys = [i.name for i in inputs if i.node.kind == "real"]
         if not keys:
             raise UsageError(
                 "no-loss",
-                f"{trace.program.name} has no loss, so there are no paths to it",
+                f"{trace.program.name} has nothing that paths could start from",
             )
         more = {} if args.most is None else {"most": args.most}
         report, nodes = paths_report(trace, keys, **more)
