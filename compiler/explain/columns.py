@@ -26,7 +26,7 @@ from .formula import (
     mapped,
     rank,
 )
-from .reading import flipped
+from .products import flipped
 
 REDUCED = frozenset(
     {"sum", "mean", "max", "any", "all", "logsumexp", "softmax", "argmax"}

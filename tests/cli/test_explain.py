@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gradc.cli import timing
+
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples"
 NAMES = [p.stem for p in sorted(SAMPLES.glob("[01]*.net")) if "two_heads" not in p.stem]
@@ -154,7 +156,10 @@ def test_graph_formats(gradc: Any, net: Path) -> None:
     assert {b["title"] for b in document["boxes"]} >= {"x", "w1", "h", "L"}
 
 
-def test_cost_is_measured_too(gradc: Any, tmp_path: Path) -> None:
+def test_cost_is_measured_too(
+    gradc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "SPENT", 0.01)
     (tmp_path / "c.net").write_text(
         "input x: [N, 8]\ninput y: [N, 2]\np = x |> dense(16, tanh) |> dense(2)\n"
         "loss L = mean((p - y)^2)\n"
