@@ -139,6 +139,8 @@ def _lines(path: Path, source: File) -> Iterator[tuple[int, NDArray[Any]]]:
                 file, delimiter=delimited.separator(first, name), strict=True
             )
             head = [cell.strip() for cell in next(reader, [])]
+            if not head:
+                raise DataError(f"{name} is empty")
             titled = not all(number(c) is not None or missing(c) for c in head)
             header = tuple(head) if titled else None
             if header is None:

@@ -58,7 +58,12 @@ def describe(subject: str) -> dict[str, Any]:
             return facts | {"arrays": [_array("", load_idx(path, name))]}
         case "npz":
             with Archive(path, name) as archive:
-                wanted = [source.entry] if source.entry else archive.entries
+                wanted = [source.entry] if source.entry else list(archive.entries)
+                if source.entry and source.entry not in archive.entries:
+                    raise DataError(
+                        f"{name} has no entry {source.entry!r}",
+                        f"it has: {', '.join(archive.entries) or 'none'}",
+                    )
                 return facts | {
                     "arrays": [_array(entry, archive.load(entry)) for entry in wanted]
                 }
