@@ -16,6 +16,7 @@ Slices of one thread share their buffers, so K decides the memory of a step as w
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -103,10 +104,10 @@ def blas_on_one_thread() -> AbstractContextManager[Any] | None:
         if os.environ.get(name) == "1":
             return nullcontext()
     try:
-        from threadpoolctl import threadpool_limits
+        control = importlib.import_module("threadpoolctl")  # it has no types
     except ImportError:
         return None
-    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
+    limits: AbstractContextManager[Any] = control.threadpool_limits(1, "blas")
     return limits
 
 

@@ -135,9 +135,10 @@ class Trainer:
 
     @property
     def shards(self) -> int:
-        """Into how many slices a whole batch is cut."""
+        """Into how many slices a whole batch is cut; `lbfgs` takes it whole."""
         plan = self.network.signature.get("shards")
-        if plan is None or plan["row_dim"] is None:
+        whole = isinstance(self.optimizer, QuasiNewton)
+        if whole or plan is None or plan["row_dim"] is None:
             return 1
         dim = plan["row_dim"]
         rows = self.data.train.tables[dim].rows
@@ -204,11 +205,12 @@ class Trainer:
 
     @contextmanager
     def _blas(self) -> Iterator[None]:
-        """BLAS on one thread beside threads of ours; where that cannot be, there are none."""
+        """BLAS on one thread, for shards, whether one thread of ours computes them or many;
+        where that cannot be, it is one."""
         held: AbstractContextManager[Any] | None = nullcontext()
-        if self.parallel.threads > 1:
+        if self.shards > 1:
             held = blas_on_one_thread()
-            if held is None:
+            if held is None and self.parallel.threads > 1:
                 self.parallel = replace(self.parallel, threads=1)
                 self.reporter.warning(
                     "one thread: BLAS has its own, and threadpoolctl, which could stop "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gradc import shards
 from gradc.compiler import Options, Source, compile_source
 from gradc.data import load
 from gradc.errors import DataError
@@ -84,12 +87,12 @@ def run(network: Network, parallel: Parallel, rows: int = ROWS) -> tuple[float, 
 def test_shards_add_up_to_the_whole(name: str) -> None:
     network = network_of(PROGRAMS[name])
     loss, nabla = run(network, Parallel(1, 1))
-    for shards in (2, 4, 8):
-        found, gradient = run(network, Parallel(1, shards))
+    for cut in (2, 4, 8):
+        found, gradient = run(network, Parallel(1, cut))
         assert found == pytest.approx(loss, rel=1e-13)
         np.testing.assert_allclose(gradient, nabla, 1e-11, 1e-13)
         for threads in (2, 3, 5):
-            same, bits = run(network, Parallel(threads, shards))
+            same, bits = run(network, Parallel(threads, cut))
             assert same == found and np.array_equal(bits, gradient), threads
 
 
@@ -125,14 +128,14 @@ def test_shards_follow_from_the_sizes() -> None:
     network = network_of(MLP.format(width=512))
     network.init(seed=0, D=512)
 
-    def shards(rows: int, asked: int = 0) -> int:
+    def count(rows: int, asked: int = 0) -> int:
         return number_of_shards(network, {"N": rows, "D": 512}, asked)
 
-    assert [shards(n) for n in (10, 256, 500, 600, 1200, 5000, 10**6)] == [
+    assert [count(n) for n in (10, 256, 500, 600, 1200, 5000, 10**6)] == [
         1, 1, 1, 2, 4, 16, 16,
     ]  # fmt: skip
-    assert [shards(4096, k) for k in (1, 2, 8, 16)] == [1, 2, 8, 16]
-    assert [shards(n, 16) for n in (1, 3, 9)] == [1, 2, 8]
+    assert [count(4096, k) for k in (1, 2, 8, 16)] == [1, 2, 8, 16]
+    assert [count(n, 16) for n in (1, 3, 9)] == [1, 2, 8]
     small = network_of(MLP.format(width=8))
     small.init(seed=0, D=4)
     assert number_of_shards(small, {"N": 2000, "D": 4}) == 1  # less than a millisecond
@@ -167,11 +170,16 @@ def test_an_error_of_a_thread_is_an_error_of_the_step() -> None:
 WIDE = MLP.format(width=256) + "train { optimizer = adam(lr = 0.01); batch = 600 }\n"
 
 
-def train(folder: Path, threads: int, shards: int = 0) -> Trainer:
+def data(folder: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((1500, 300))
+    np.savez(folder / "f.npz", x=x, y=(x[:, :5] > 0).argmax(1))
+
+
+def train(folder: Path, threads: int, cut: int = 0) -> Trainer:
     network = network_of(WIDE)
     settings = Settings.of(network.signature, data=[str(folder / "f.npz")], epochs=2)
-    data = load(network.signature, settings, folder)
-    trainer = Trainer(network, data, settings, parallel=Parallel(threads, shards))
+    read = load(network.signature, settings, folder)
+    trainer = Trainer(network, read, settings, parallel=Parallel(threads, cut))
     trainer.train()
     return trainer
 
@@ -179,9 +187,7 @@ def train(folder: Path, threads: int, shards: int = 0) -> Trainer:
 def test_a_training_gives_the_same_bits_for_any_number_of_threads(
     tmp_path: Path,
 ) -> None:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((1500, 300))
-    np.savez(tmp_path / "f.npz", x=x, y=(x[:, :5] > 0).argmax(1))
+    data(tmp_path)
     runs = [train(tmp_path, threads) for threads in (1, 2, 3)]
     assert runs[0].shards == 2  # and the last batch, of 300 rows, has one
     for other in runs[1:]:
@@ -190,3 +196,37 @@ def test_a_training_gives_the_same_bits_for_any_number_of_threads(
     whole = train(tmp_path, 2, 1)
     assert whole.shards == 1
     np.testing.assert_allclose(whole._theta, runs[0]._theta, 1e-2, 1e-3)
+
+
+def test_threads_from_python_hold_blas_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    held = shards.blas_on_one_thread()
+    assert held is not None
+    with held:
+        pools = importlib.import_module("threadpoolctl").threadpool_info()
+        assert {p["num_threads"] for p in pools if p["user_api"] == "blas"} == {1}
+    monkeypatch.setitem(
+        sys.modules, "threadpoolctl", None
+    )  # as if it were not installed
+    assert shards.blas_on_one_thread() is None
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # as the command sets it
+    assert shards.blas_on_one_thread() is not None
+
+
+def test_without_threadpoolctl_there_is_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data(tmp_path)
+    expected = train(tmp_path, 1)._theta
+    monkeypatch.setattr("gradc.trainer.blas_on_one_thread", lambda: None)
+    told: list[str] = []
+    monkeypatch.setattr(
+        "gradc.reporter.Silence.warning", lambda self, t: told.append(t)
+    )
+    alone = train(tmp_path, 2)
+    assert alone.parallel.threads == 1 and alone.shards == 2
+    assert "threadpoolctl" in told[0]
+    np.testing.assert_allclose(
+        alone._theta, expected, 1e-2, 1e-3
+    )  # BLAS may have threads
