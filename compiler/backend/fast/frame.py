@@ -359,6 +359,8 @@ class Frame:
             index = index_of_ones(v.shape, shape)
             if index is not None:
                 return self.table.view(v, f"{{}}[{index}]", shape)
+            if splits(v.shape, shape):
+                return self.table.view(v, f"{{}}.reshape({self.text(shape)})", shape)
             v = self.copied(v, n)
         if not v.shape and not v.root.storage:  # a number
             copy = self.new(shape, v.kind, "cell")
@@ -479,6 +481,22 @@ def index_of_ones(old: Shape, new: Shape) -> str | None:
     while len(parts) > 1 and parts[-1] == ":":
         parts.pop()
     return ", ".join(parts) or None
+
+
+def splits(old: Shape, new: Shape) -> bool:
+    """Is `new` the same with some axes cut in parts? That is a view, however they lie."""
+    j = 0
+    for d in old:
+        if j == len(new):
+            return False
+        product = new[j]
+        j += 1
+        while product != d and j < len(new):
+            product = product * new[j]
+            j += 1
+        if product != d:
+            return False
+    return j == len(new)
 
 
 Form = Callable[["Frame", Node], bool]
