@@ -461,11 +461,15 @@ class Network:
         def step(
             arrays: Sequence[Array], noise: Noise | None = None, d_loss: float = 1.0
         ) -> float:
+            nonlocal known, work
             drawn = (noise,) if random else ()
-            work: tuple[Any, ...] = ()
             if planned is not None:
-                shapes = tuple([array.shape for array in arrays])
-                work = planned.of(shapes, lambda: self.all_sizes(arrays, noise))
+                shapes = [array.shape for array in arrays]
+                if shapes != known:  # most batches are of one size
+                    work = planned.of(
+                        tuple(shapes), lambda: self.all_sizes(arrays, noise)
+                    )
+                    known = shapes
             try:
                 loss, saved, *new = forward(*leading, *drawn, *arrays, *work)
             except IndexError as error:
