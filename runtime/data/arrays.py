@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -24,6 +25,22 @@ from numpy.typing import NDArray
 from ..errors import DataError
 
 LARGEST_UNPACKED = 2**32  # bytes of one compressed entry
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What a damaged head makes NumPy, its parser and the archive raise."""
+
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
@@ -37,8 +54,10 @@ def _header(file: Any, where: str) -> tuple[Header, bool]:
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataError(f"{where} is no NumPy array: {error}") from None
+    except _UNREADABLE as error:
+        # NumPy parses the head as Python: what that says of it is several lines long.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{where} is no NumPy array: {reason[:120]}") from None
     if dtype.hasobject or dtype.kind not in "biufU":
         raise DataError(f"{where} holds {dtype}, neither numbers nor words")
     if any(not isinstance(n, int) or n < 0 for n in shape):

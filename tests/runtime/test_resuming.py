@@ -390,11 +390,11 @@ def explosive(folder: Path, tmp_path: Path, when: range) -> tuple[Trainer, Any]:
     )
     stepper = trainer.network.stepper
 
-    def sabotaged(*arguments: Any) -> Any:
-        step = stepper(*arguments)
+    def sabotaged(*arguments: Any, **more: Any) -> Any:
+        step = stepper(*arguments, **more)
 
-        def one(arrays: Any, noise: Any = None) -> float:
-            loss = step(arrays, noise)
+        def one(arrays: Any, *more: Any) -> float:
+            loss = step(arrays, *more)
             if trainer.step in when:
                 arguments[1][2] = np.nan
             return loss
