@@ -12,7 +12,9 @@ import pytest
 
 # Reasons for which a test may be skipped although every extra is installed: the material
 # is not part of the project, or far too large for it. `--strict-skips` fails on any other.
-ALLOWED_SKIPS = re.compile(r"needs (\.\./shared|torch|jax|chromium)\b|torch is not installed")
+ALLOWED_SKIPS = re.compile(
+    r"needs (\.\./shared|torch|jax|chromium)\b|torch is not installed"
+)
 
 # Tests compile: what an earlier run has kept would hide a mistake.
 os.environ["GRADC_CACHE"] = "off"
@@ -37,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # A minute each or more: they run where `-m` names them (CI's nightly run does).
-LARGE = ("corruption", "crash", "long", "training")
+LARGE = ("corruption", "crash", "long", "more", "training")
 
 
 def pytest_collection_modifyitems(

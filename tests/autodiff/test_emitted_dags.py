@@ -80,7 +80,13 @@ def test_emitted(start: int) -> None:
                 assert error <= 1e-12 * scale, (seed, level, path)
 
 
-@pytest.mark.parametrize("start", range(0, RUN, PART))
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(start, marks=[pytest.mark.more] if start >= RUN // 5 else [])
+        for start in range(0, RUN, PART)
+    ],
+)
 def test_complex_step_on_the_emitted_source(start: int) -> None:
     """The analytic form of the source gives its own gradients: this is what `check` does."""
     for seed in range(start, start + PART):

@@ -105,7 +105,19 @@ def every_level(
     return modules
 
 
-@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
+LARGE = re.compile(r"(06|08|10|15)_.*|burgers|gpt|cnn|w5_two|w6_same|w7_library")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(
+            file, marks=[pytest.mark.more] if LARGE.fullmatch(file.stem) else []
+        )
+        for file in PROGRAMS
+    ],
+    ids=lambda file: file.stem,
+)
 def test_programs(file: Path) -> None:
     text = shrunk(file.read_text())
     held = re.search(r"\bstop\(|\bover\b|\brandom\b.*\bbernoulli\(sig", text)

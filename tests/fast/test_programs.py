@@ -82,11 +82,20 @@ def agrees(text: str, dtype: Any, tolerance: float) -> None:
         assert np.array_equal(v, before[k], equal_nan=True), f"{k} was modified"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+LARGE = ("transformer", "causal", "gpt", "burgers", "char_rnn", "cnn")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.more] if name in LARGE else [])
+        for name in PROGRAMS
+    ],
+)
 def test_agrees_with_the_plain_source(name: str) -> None:
     agrees(PROGRAMS[name], float, 1e-12)
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer", "conv", "digits", "iris"])
+@pytest.mark.parametrize("name", ["lstm", "attention", "conv", "digits", "iris"])
 def test_in_single_precision(name: str) -> None:
     agrees(PROGRAMS[name], np.float32, 1e-5)

@@ -12,6 +12,7 @@ import io
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,17 @@ def judge(text: str, name: str) -> tuple[int, str]:
     return int(code), out.getvalue() + err.getvalue()
 
 
+@pytest.fixture(scope="module")
+def total() -> Counter[int]:
+    """How many mutants of all shards so far ended in each exit code."""
+    return Counter()
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_mutated_programs(
     shard: int,
     corpus: list[tuple[str, str]],
+    total: Counter[int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,5 +107,7 @@ def test_mutated_programs(
         if code == 2:
             assert "no-loss" in said, place
         found[code] += 1
-    assert found[0] >= 0.05 * sum(found.values()), found
-    assert found[3] > 0
+    assert found[0] and found[3], found
+    total.update(found)
+    if total.total() == COUNT:  # the last shard of all: files are not shared out
+        assert total[0] >= 0.05 * COUNT, total
