@@ -87,7 +87,7 @@ def tell(facts: Facts, args: Namespace, terminal: Terminal) -> Exit:
     if plain:
         parts.append(columns(plain))
     for title, table in facts.items():
-        rows = []
+        rows: list[tuple[str, ...]] = []
         if isinstance(table, dict):
             rows = [(f"  {name}", _cell(value)) for name, value in table.items()]
         elif isinstance(table, list) and table:

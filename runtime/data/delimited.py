@@ -116,7 +116,7 @@ def _text(path: Path | None, name: str) -> str:
         raise DataError(f"{name}:{line}: this is no UTF-8 text") from None
 
 
-def _bounded(file: IO[bytes]) -> bytes:
+def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
     """All of a file, or so much that it is too large. Asked for 2 GiB at once, a file takes
     them before it is read."""
     parts, size = [], 0
