@@ -21,7 +21,7 @@ from typing import Any
 
 from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
-from .autodiff.shards import mixing_line, shared_rows, sharded
+from .autodiff.shards import mixing_line, sharded, shared_rows
 from .backend import fast, readable
 from .backend.schedule import schedule
 from .backend.signature import shards, signature

@@ -44,7 +44,9 @@ def record(
         made = dataclass(frozen=True, slots=True, init=False, kw_only=kw_only, eq=eq)(
             given
         )
-        setattr(made, "__init__", _init(made))  # noqa: B010  (mypy: no method is assigned)
+        setattr(
+            made, "__init__", _init(made)
+        )  # noqa: B010  (mypy: no method is assigned)
         return made
 
     return decorate if cls is None else decorate(cls)

@@ -21,7 +21,7 @@ SHOWN = 3  # equations of one shape
 
 def storage(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """The arrays of each function, those of loops' bodies once each."""
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for name in ("forward", "backward", "evaluate"):
         if name in plan.functions:
             function = plan.functions[name]

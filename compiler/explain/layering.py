@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Point = tuple[float, float]
 ACROSS = 22.0  # between the boxes of a layer
@@ -21,7 +22,9 @@ DOWN = 38.0  # between layers
 LANE = 8.0  # width of the place that an arrow takes in a layer that it passes
 ORDER_SWEEPS = 8
 PLACE_SWEEPS = 8
-PER_BOX = 4  # places for passing arrows a box, on average; longer arrows are drawn direct
+PER_BOX = (
+    4  # places for passing arrows a box, on average; longer arrows are drawn direct
+)
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,11 @@ def _sort(
         near, order = (above, rows) if sweep % 2 == 0 else (below, rows[::-1])
         for row in order:
             key = {
-                k: sum(place[m] for m in near[k]) / len(near[k])
-                if near[k]
-                else place[k]
+                k: (
+                    sum(place[m] for m in near[k]) / len(near[k])
+                    if near[k]
+                    else place[k]
+                )
                 for k in row
             }
             row.sort(key=lambda k: key[k])
@@ -153,7 +158,7 @@ def _settle(
     """The places closest to the wanted ones, in this order and with gaps (pool adjacent
     violators)."""
     offsets = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         offsets.append(offsets[-1] + (widths[left] + widths[right]) / 2 + ACROSS)
     blocks: list[tuple[float, float, int]] = []  # mean, weight, members
     for want, offset, weight in zip(wanted, offsets, weights, strict=True):
