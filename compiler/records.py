@@ -44,9 +44,8 @@ def record(
         made = dataclass(frozen=True, slots=True, init=False, kw_only=kw_only, eq=eq)(
             given
         )
-        setattr(
-            made, "__init__", _init(made)
-        )  # noqa: B010  (mypy: no method is assigned)
+        init = _init(made)
+        setattr(made, "__init__", init)  # noqa: B010  (a method is not assigned to)
         return made
 
     return decorate if cls is None else decorate(cls)
