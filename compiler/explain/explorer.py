@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..autodiff.reverse import groups, reverse, seeds
 from ..backend.cost import costs, evaluate
 from ..backend.plan import Plan
 from ..ir.node import Node
@@ -28,6 +29,7 @@ from .page import Prose, Row, Statement
 from .provenance import EmittedLine, Record, Trace, lines_of, record_of
 from .reading import Fresh, LoopText, Part, read_all
 from .report import Extra, shape_note
+from .stations import UNNAMED
 
 Values = Mapping[Node, str]
 FORWARDS = ("forward", "evaluate", "predict")  # the first that a program has is shown
@@ -67,9 +69,21 @@ class _Said:
 def nodes_of(trace: Trace) -> list[Node]:
     """The nodes whose values the page could show: those of boxes, and their adjoints."""
     _, nodes, _ = by_op(trace)
-    adjoints = trace.joint.adjoints
+    seeded = seeded_adjoints(trace) if nodes else {}
     found = dict.fromkeys(nodes.values())
-    return [*found, *(adjoints[n] for n in found if n in adjoints)]
+    every = [*found, *(seeded[n] for n in found if n in seeded)]
+    return [n for n in dict.fromkeys(every) if n.op.name not in UNNAMED]
+
+
+def seeded_adjoints(trace: Trace) -> dict[Node, Node]:
+    """The adjoint of every value, for a loss whose own adjoint is 1."""
+    found: dict[Node, Node] = {}
+    for roots, wanted in groups(trace.program, ()):
+        one = roots[0].node.graph.const(1)
+        made = reverse(seeds(roots, one), list(wanted.values())).adjoints
+        for n, adjoint in made.items():
+            found.setdefault(n, adjoint)
+    return found
 
 
 def explorer(
@@ -79,17 +93,18 @@ def explorer(
     record = record_of(trace)
     drawing, _, box_of = by_op(trace)
     owner: dict[str, Node] = {}
-    for n, box in box_of.items():
-        owner.setdefault(box, n)  # the first: broadcasts of it come later
+    for n, id_ in box_of.items():
+        owner.setdefault(id_, n)  # the first: broadcasts of it come later
     adjoints = {
-        box: trace.joint.adjoints[n]
-        for box, n in owner.items()
+        id_: trace.joint.adjoints[n]
+        for id_, n in owner.items()
         if n in trace.joint.adjoints and n.op.family != "tuple"
     }
     named = trace.named
     first = next(f for f in (*FORWARDS, "init") if f in trace.plan.functions)
     forward, backward = record.reached(first), record.reached("backward")
     values = values or {}
+    seeded = seeded_adjoints(trace) if values else {}
     said, said_adjoint, signs = _formulas(trace, owner, adjoints)
     flops = _flops(trace.plan, first, sizes)
     flops_back = _flops(trace.plan, "backward", sizes)
@@ -104,10 +119,10 @@ def explorer(
             "title": box.title,
             "what": n.op.name,
             "shape": shape_note(n.shape) if n.op.family != "tuple" else "",
-            "lines": by_node.get(n, []),
+            "lines": by_node.get(n) or [k for k in [record.line_of(n)] if k],
             "place": _place(record, n),
             "forward": _numbers(forward.get(n, ())),
-            "rows": _rows(box.title, said.get(n), signs),
+            "rows": _rows(named(n) or "", said.get(n), signs),
             "flops": flops.get(image),
             "value": values.get(n, ""),
         }
@@ -120,7 +135,7 @@ def explorer(
                 "backward": _numbers(backward.get(adjoint, ())),
                 "rows": _rows(own or "δ", said_adjoint.get(n), signs),
                 "flops": flops_back.get(image),
-                "value": values.get(adjoint, ""),
+                "value": values.get(seeded.get(n, adjoint), ""),
             }
         items.append(item)
     index = {item["id"]: k for k, item in enumerate(items)}
@@ -173,12 +188,10 @@ def _formulas(
             back.setdefault(step.node, _Said(tuple(shown), parts, loops))
             signs.add(step.name)
             for whole in (step.whole, trace.joint.adjoints.get(step.node)):
-                if whole is not None and whole.op.name not in ("const", "seed", "zero"):
+                if whole is not None and whole.op.name not in ("const", "zero"):
                     names.setdefault(whole, step.name)
     left = [n for n in owner.values() if n.args and n not in said]
-    left_back = {
-        owner[box]: g for box, g in adjoints.items() if owner[box] not in back
-    }
+    left_back = {owner[box]: g for box, g in adjoints.items() if owner[box] not in back}
     wanted = [n for n in (*left, *left_back.values()) if n.op.family != "tuple"]
     if not wanted:
         return said, back, signs
@@ -231,9 +244,12 @@ def _row(row: Row, signs: set[str]) -> dict[str, Any]:
         return {"words": row.words, "depth": row.depth}
     assert isinstance(row, Statement)
     sign = "←" if row.sign == "<-" else row.sign
-    made: list[Any] = ["mrow", mathml_name(row.left, signs)]
+    made: list[Any] = ["mrow"]
+    if row.left:
+        made.append(mathml_name(row.left, signs))
     for f in row.formulas:
-        made += [["mo", sign], mathml(f, signs)]
+        made += [["mo", sign]] if len(made) > 1 else []
+        made.append(mathml(f, signs))
     return {"math": made, "note": row.note, "depth": row.depth}
 
 
@@ -334,8 +350,10 @@ def _flops(plan: Plan, function: str, sizes: Sizes) -> dict[Node, float]:
     if f is None:
         return {}
     return {
-        n: 0.0
-        if n.op.name in MOVES and n not in plan.views.folded
-        else evaluate(cost, dict(sizes))
+        n: (
+            0.0
+            if n.op.name in MOVES and n not in plan.views.folded
+            else evaluate(cost, dict(sizes))
+        )
         for n, cost in costs(plan, f)
     }

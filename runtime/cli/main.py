@@ -39,6 +39,7 @@ VERBS = {
     "check": "compare the emitted gradients with differences",
     "explain": "the derivation of a gradient, a line, or an error",
     "graph": "the computational graph as DOT, SVG or Mermaid",
+    "explore": "a page that links the program, its graph and both passes",
     "cost": "operations, bytes and memory of a step, line by line",
     "fmt": "format .net files",
     "new": "write a .net to start from",
