@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-SHIPPED = {".py", ".net", ".lark", ".json", ".typed"}
+SHIPPED = {".py", ".net", ".lark", ".json", ".typed", ".html", ".css", ".js"}
 
 pytestmark = pytest.mark.slow
 
