@@ -90,7 +90,9 @@ def test_at_data(gradc: Any, net: Path) -> None:
 def test_programs_without_a_gradient(gradc: Any, tmp_path: Path) -> None:
     (tmp_path / "f.net").write_text("input x\noutput y = 2 * x\n")
     done = gradc("check", "f.net")
-    assert done.code == 2 and "has no loss" in done.err
+    assert done.code == 0 and "has no loss" in done.err
+    done = gradc("check", "f.net", "--json")
+    assert json.loads(done.out) == {"ok": True, "parameters": []}
 
 
 def test_a_computed_index_outside_is_the_data_s_fault(gradc: Any, net: Path) -> None:
