@@ -7,7 +7,10 @@ proved here, or left as a load-time check where the data decide.
 
 from __future__ import annotations
 
-from ..errors import shapes as prose
+from ..errors import axes as axes_prose
+from ..errors import broadcasting as broadcasting_prose
+from ..errors import kinds as kinds_prose
+from ..errors import sizes as sizes_prose
 from ..errors.form import Diagnostic
 from ..ir.dims import ONE, Dim, Shape, plain
 from ..ir.dims import size as elements
@@ -32,12 +35,12 @@ def _rearrange(lo: Lowering, a: Args) -> Value:
         left, right = patterns.parse(text)
         _check_pattern(left, right)
     except patterns.BadPattern as bad:
-        raise Mistake(prose.bad_pattern(span, text, str(bad))) from None
+        raise Mistake(axes_prose.bad_pattern(span, text, str(bad))) from None
     x = given.value
     fixed = sum(1 for g in left if g != patterns.REST)
     rest = x.rank - fixed
     if rest < 0 or (rest and fixed == len(left)):
-        raise Mistake(prose.pattern_rank(span, text, a.first_text(), x.shape))
+        raise Mistake(axes_prose.pattern_rank(span, text, a.first_text(), x.shape))
     sizes = _letter_sizes(a, left, right)
     names: list[str] = []
     split: list[Dim] = []
@@ -52,7 +55,9 @@ def _rearrange(lo: Lowering, a: Args) -> Value:
         axis += 1
         if group == ("1",):
             if not size.stretch and size.integer != 1:
-                raise Mistake(prose.pattern_one(span, text, a.first_text(), x.shape))
+                raise Mistake(
+                    axes_prose.pattern_one(span, text, a.first_text(), x.shape)
+                )
             continue
         split += _split_axis(lo, a, group, size, sizes, span)
         names += group
@@ -111,7 +116,7 @@ def _letter_sizes(
         if key in ("x", "pattern") or not isinstance(argument, Passed):
             continue
         if key not in names:
-            raise Mistake(prose.unknown_letter(argument.span, key, sorted(names)))
+            raise Mistake(axes_prose.unknown_letter(argument.span, key, sorted(names)))
         given = a.as_value(argument, key)
         dim = as_size(given.value, given.span, given.text())
         sizes[key] = (a.lo.whole(dim, given.span, given.text()), given.span)
@@ -130,7 +135,7 @@ def _split_axis(
     if len(group) == 1:
         if group[0] in sizes and sizes[group[0]][0] != size:
             given, place = sizes[group[0]]
-            raise Mistake(prose.letter_size(place, group[0], given, size))
+            raise Mistake(axes_prose.letter_size(place, group[0], given, size))
         return [size]
     open_names = [n for n in group if n not in sizes]
     known = ONE
@@ -138,17 +143,17 @@ def _split_axis(
         if name in sizes:
             known = known * sizes[name][0]
     if len(open_names) > 1:
-        raise Mistake(prose.open_letters(span, group, open_names))
+        raise Mistake(axes_prose.open_letters(span, group, open_names))
     size = ONE if size.stretch else size
     if not open_names:
         if known != size:
-            raise Mistake(prose.letter_size(span, " ".join(group), known, size))
+            raise Mistake(axes_prose.letter_size(span, " ".join(group), known, size))
         return [sizes[n][0] for n in group]
     rest = quotient(size, known) if known.integer != 0 else None
     if rest is None:
         letters = " ".join(n for n in group if n in sizes)
         raise Mistake(
-            prose.not_dividing(
+            sizes_prose.not_dividing(
                 a.span,
                 (_local_name(lo, size), size),
                 (letters, known),
@@ -187,27 +192,29 @@ def _reshape(lo: Lowering, a: Args) -> Value:
         if isinstance(one, Unknown):
             raise Silent
         if not isinstance(one, Value):
-            raise Mistake(prose.wants_whole(span, "reshape", "shape"))
+            raise Mistake(axes_prose.wants_whole(span, "reshape", "shape"))
         if one.dim is not None and one.dim.integer == -1:
             dims.append(None)
         else:
             dims.append(lo.whole(as_size(one, span, span.text), span, span.text))
     total = elements(given.value.shape)
     if dims.count(None) > 1:
-        raise Mistake(prose.two_open_sizes(span))
+        raise Mistake(sizes_prose.two_open_sizes(span))
     if None in dims:
         rest = ONE
         for d in dims:
             rest = rest * (ONE if d is None else d)
         fitting = quotient(total, rest) if rest.integer != 0 else None
         if fitting is None:
-            raise Mistake(prose.reshape_size(span, given.value.shape, total, rest))
+            raise Mistake(
+                sizes_prose.reshape_size(span, given.value.shape, total, rest)
+            )
         lo.whole(fitting, span, f"{total} / {rest}")
         dims = [fitting if d is None else d for d in dims]
     shape = lo.sized(tuple(d for d in dims if d is not None), span, "the result")
     if elements(shape) != total:
         raise Mistake(
-            prose.reshape_size(span, given.value.shape, total, elements(shape))
+            sizes_prose.reshape_size(span, given.value.shape, total, elements(shape))
         )
     lo.same(elements(shape), total, a.span)
     return value_of(lo.graph.apply("reshape", given.value.node, shape=shape), shape)
@@ -220,7 +227,7 @@ def _together(lo: Lowering, values: list[Given]) -> list[Node]:
     for v in values:
         if v.value.kind == "bool":
             raise Mistake(
-                prose.bool_argument(v.span, "concat", v.text(), v.value.text())
+                kinds_prose.bool_argument(v.span, "concat", v.text(), v.value.text())
             )
     kind = (
         "int"
@@ -235,7 +242,7 @@ def _concat(lo: Lowering, a: Args) -> Value:
     values = a.many("x")
     first = values[0].value
     if not first.shape:
-        raise Mistake(prose.needs_axis(values[0].span, "concat", "a scalar"))
+        raise Mistake(axes_prose.needs_axis(values[0].span, "concat", "a scalar"))
     axis = a.axis(first.shape)
     total = first.shape[axis]
     for v in values[1:]:
@@ -253,7 +260,7 @@ def _concat(lo: Lowering, a: Args) -> Value:
     if len(values) == 1:
         return first
     if any(v.value.shape[axis].stretch for v in values):
-        raise Mistake(prose.concat_stretch(a.span))
+        raise Mistake(axes_prose.concat_stretch(a.span))
     shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
     lo.sized(shape, a.span, "the result")
     return value_of(lo.graph.apply("concat", *_together(lo, values), axis=axis), shape)
@@ -267,7 +274,7 @@ def _conflict(
         span = lo.shared.input_shapes.get(given.span.text)
         if span is not None:
             homes[given.span.text] = (span.line, given.span.text)
-    return prose.dim_conflict(
+    return broadcasting_prose.dim_conflict(
         b.span,
         rule,
         (a.text("the first"), a.value.shape),
@@ -292,7 +299,9 @@ def _stack(lo: Lowering, a: Args) -> Value:
         number = a.integer(thing, span, "axis")
         if not -rank <= number < rank:
             raise Mistake(
-                prose.axis_range(span, "stack", number, a.first_text(), first.shape)
+                axes_prose.axis_range(
+                    span, "stack", number, a.first_text(), first.shape
+                )
             )
         axis = number % rank
     g = lo.graph
@@ -313,15 +322,15 @@ def _split(lo: Lowering, a: Args) -> Several:
     count = a.integer(a.thing("n"), a.passed("n").span, "n")
     x = given.value
     if not x.shape:
-        raise Mistake(prose.needs_axis(given.span, "split", "a scalar"))
+        raise Mistake(axes_prose.needs_axis(given.span, "split", "a scalar"))
     axis = a.axis(x.shape)
     if not 1 <= count <= 1000:
-        raise Mistake(prose.split_count(a.passed("n").span, count))
+        raise Mistake(axes_prose.split_count(a.passed("n").span, count))
     size = ONE if x.shape[axis].stretch else x.shape[axis]
     part = quotient(size, Dim.of(count))
     if part is None:
         raise Mistake(
-            prose.not_dividing(
+            sizes_prose.not_dividing(
                 a.span, ("", size), ("", Dim.of(count)), lo.shared.overrides
             )
         )
@@ -344,7 +353,7 @@ def _flip(lo: Lowering, a: Args) -> Value:
     given = a.value("x")
     x = given.value
     if not x.shape:
-        raise Mistake(prose.needs_axis(given.span, "flip", "a scalar"))
+        raise Mistake(axes_prose.needs_axis(given.span, "flip", "a scalar"))
     axes = a.axes(x.shape, (-1,))
     steps = tuple(-1 if i in axes else 1 for i in range(x.rank))
     sizes = plain(x.shape)
@@ -358,7 +367,7 @@ def _pad(lo: Lowering, a: Args) -> Value:
     """pad(x, before, after): zeros in front of and behind an axis."""
     node, shape = a.real("x")
     if not shape:
-        raise Mistake(prose.needs_axis(a.passed("x").span, "pad", "a scalar"))
+        raise Mistake(axes_prose.needs_axis(a.passed("x").span, "pad", "a scalar"))
     axis = a.axis(shape)
     before, after = a.size("before"), a.size("after")
     base = plain(shape)
@@ -386,37 +395,43 @@ def _einsum(lo: Lowering, a: Args) -> Value:
     try:
         operands, result = patterns.einsum(text)
     except patterns.BadPattern as bad:
-        raise Mistake(prose.bad_pattern(span, text, str(bad))) from None
+        raise Mistake(axes_prose.bad_pattern(span, text, str(bad))) from None
     if len(operands) != len(values):
-        raise Mistake(prose.einsum_operands(span, text, len(operands), len(values)))
+        raise Mistake(
+            axes_prose.einsum_operands(span, text, len(operands), len(values))
+        )
     sizes: dict[str, Dim] = {}
     nodes: list[tuple[Node, list[str]]] = []
     for names, given in zip(operands, values, strict=True):
         value = given.value
         if value.kind == "bool":
             raise Mistake(
-                prose.bool_argument(given.span, "einsum", given.text(), value.text())
+                kinds_prose.bool_argument(
+                    given.span, "einsum", given.text(), value.text()
+                )
             )
         if len(names) != value.rank:
             raise Mistake(
-                prose.pattern_rank(given.span, text, given.text(), value.shape)
+                axes_prose.pattern_rank(given.span, text, given.text(), value.shape)
             )
         for name, d in zip(names, plain(value.shape), strict=True):
             if name in sizes and sizes[name] != d:
-                raise Mistake(prose.einsum_size(given.span, name, sizes[name], d))
+                raise Mistake(axes_prose.einsum_size(given.span, name, sizes[name], d))
             if name in sizes:
                 lo.same(sizes[name], d, a.span)
             sizes.setdefault(name, d)
         nodes.append(_diagonal(lo, as_kind(lo, value, "real"), names))
     for name in result:
         if name not in sizes:
-            raise Mistake(prose.bad_pattern(span, text, f"`{name}` is not on its left"))
+            raise Mistake(
+                axes_prose.bad_pattern(span, text, f"`{name}` is not on its left")
+            )
     if len(set(result)) != len(result):
         raise Mistake(
-            prose.bad_pattern(span, text, "an axis stands twice on its right")
+            axes_prose.bad_pattern(span, text, "an axis stands twice on its right")
         )
     if len(sizes) > 26:
-        raise Mistake(prose.bad_pattern(span, text, "it names more than 26 axes"))
+        raise Mistake(axes_prose.bad_pattern(span, text, "it names more than 26 axes"))
     letters = dict(zip(sizes, "abcdefghijklmnopqrstuvwxyz", strict=False))
     node, names = nodes[0]
     for k, (other, more) in enumerate(nodes[1:], start=1):

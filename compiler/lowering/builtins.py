@@ -13,7 +13,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..errors import shapes as prose
+from ..errors import axes as axes_prose
+from ..errors import indexing as indexing_prose
+from ..errors import kinds as kinds_prose
 from ..frontend.signatures import ONE_ARGUMENT
 from ..ir.dims import ONE, STRETCH, Dim, Shape, plain
 from ..ir.node import Node
@@ -78,7 +80,7 @@ class Args:
             thing = tensor_of(self.lo, thing, argument.span)
         if not isinstance(thing, Value):
             raise Mistake(
-                prose.not_a_value(argument.span, argument.span.text, what(thing))
+                kinds_prose.not_a_value(argument.span, argument.span.text, what(thing))
             )
         return Given(thing, argument.span)
 
@@ -92,7 +94,7 @@ class Args:
         given = self.value(name)
         if given.value.kind == "bool":
             raise Mistake(
-                prose.bool_argument(
+                kinds_prose.bool_argument(
                     given.span, self.name, given.text(), given.value.text()
                 )
             )
@@ -104,7 +106,9 @@ class Args:
         thing = self.thing(name)
         if not isinstance(thing, Text):
             raise Mistake(
-                prose.wants_text(self.passed(name).span, self.name, name, what(thing))
+                axes_prose.wants_text(
+                    self.passed(name).span, self.name, name, what(thing)
+                )
             )
         return thing.value
 
@@ -114,7 +118,7 @@ class Args:
         thing = self.thing(name)
         if isinstance(thing, Value) and isinstance(thing.number, bool):
             return thing.number
-        raise Mistake(prose.wants_flag(self.passed(name).span, self.name, name))
+        raise Mistake(axes_prose.wants_flag(self.passed(name).span, self.name, name))
 
     def integer(self, thing: Thing, span: Span, name: str) -> int:
         if isinstance(thing, Value) and thing.dim is not None:
@@ -123,7 +127,7 @@ class Args:
                 return number
         if isinstance(thing, Unknown):
             raise Silent
-        raise Mistake(prose.wants_whole(span, self.name, name))
+        raise Mistake(axes_prose.wants_whole(span, self.name, name))
 
     def size(self, name: str) -> Dim:
         """A size: whole, known at compile time or bound by the data."""
@@ -137,7 +141,7 @@ class Args:
         if not self.has("axis"):
             if not shape and default:
                 raise Mistake(
-                    prose.needs_axis(self.value_span(), self.name, "a scalar")
+                    axes_prose.needs_axis(self.value_span(), self.name, "a scalar")
                 )
             return tuple(sorted(d % len(shape) for d in default)) if shape else ()
         thing, span = self.thing("axis"), self.passed("axis").span
@@ -147,11 +151,13 @@ class Args:
             axis = self.integer(one, span, "axis")
             if not -len(shape) <= axis < len(shape):
                 raise Mistake(
-                    prose.axis_range(span, self.name, axis, self.first_text(), shape)
+                    axes_prose.axis_range(
+                        span, self.name, axis, self.first_text(), shape
+                    )
                 )
             axis %= len(shape)
             if axis in found:
-                raise Mistake(prose.axis_twice(span, self.name, axis))
+                raise Mistake(axes_prose.axis_twice(span, self.name, axis))
             found.append(axis)
         return tuple(sorted(found))
 
@@ -159,7 +165,7 @@ class Args:
         """The one axis, the last by default."""
         axes = self.axes(shape, (-1,))
         if len(axes) != 1:
-            raise Mistake(prose.one_axis(self.passed("axis").span, self.name))
+            raise Mistake(axes_prose.one_axis(self.passed("axis").span, self.name))
         return axes[0]
 
     def value_span(self) -> Span:
@@ -210,14 +216,14 @@ def _where(lo: Lowering, a: Args) -> Value:
     condition, yes, no = a.value("condition"), a.value("a"), a.value("b")
     if condition.value.kind != "bool":
         raise Mistake(
-            prose.where_condition(
+            kinds_prose.where_condition(
                 condition.span, condition.text(), condition.value.text()
             )
         )
     if "bool" in (yes.value.kind, no.value.kind):
         if yes.value.kind != no.value.kind:
             raise Mistake(
-                prose.where_kinds(
+                kinds_prose.where_kinds(
                     no.span,
                     (yes.text("a"), yes.value.text()),
                     (no.text("b"), no.value.text()),
@@ -243,7 +249,7 @@ def _extremum(lo: Lowering, a: Args) -> Value:
     """max(a, b) is elementwise; with an axis, a pattern or one argument it reduces."""
     if a.has("y") and not isinstance(a.passed("y").thing, Text):
         if a.has("axis") or a.has("keep"):
-            raise Mistake(prose.max_of_two_with_axis(a.span, a.name))
+            raise Mistake(axes_prose.max_of_two_with_axis(a.span, a.name))
         x, y = a.value("x"), a.value("y")
         kind = number_kind(lo, a.name, x, y, a.span)
         shape = common_shape(lo, x, y, a.name, y.span)
@@ -281,7 +287,9 @@ def _reduce(
             for axis in axes:
                 if shape[axis].integer is None and not shape[axis].stretch:
                     raise Mistake(
-                        prose.prod_of_data(a.value_span(), a.first_text(), shape[axis])
+                        axes_prose.prod_of_data(
+                            a.value_span(), a.first_text(), shape[axis]
+                        )
                     )
             return derived.prod(node, axes, keep=True)
         case _:
@@ -294,11 +302,11 @@ def _reduction(lo: Lowering, a: Args) -> Value:
     logical = a.name in ("any", "all")
     if logical and value.kind != "bool":
         raise Mistake(
-            prose.logic_of_numbers(given.span, a.name, given.text(), value.text())
+            kinds_prose.logic_of_numbers(given.span, a.name, given.text(), value.text())
         )
     if not logical and value.kind == "bool" and a.name not in ("sum", "mean"):
         raise Mistake(
-            prose.bool_argument(given.span, a.name, given.text(), value.text())
+            kinds_prose.bool_argument(given.span, a.name, given.text(), value.text())
         )
     keeps_int = a.name in ("sum", "max", "min") and value.kind == "int"
     node = value.node
@@ -311,7 +319,9 @@ def _reduction(lo: Lowering, a: Args) -> Value:
     axes = a.axes(shape, tuple(range(len(shape))))
     if not shape:
         if a.has("axis"):
-            raise Mistake(prose.needs_axis(a.passed("axis").span, a.name, "a scalar"))
+            raise Mistake(
+                axes_prose.needs_axis(a.passed("axis").span, a.name, "a scalar")
+            )
         return value_of(node, ())
     _not_empty(lo, a, shape, axes)
     made = _reduce(lo, a, node, shape, axes)
@@ -331,7 +341,7 @@ def _not_empty(lo: Lowering, a: Args, shape: Shape, axes: tuple[int, ...]) -> No
             continue
         if size.integer == 0:
             raise Mistake(
-                prose.empty_axis(a.value_span(), a.name, a.first_text(), shape)
+                axes_prose.empty_axis(a.value_span(), a.name, a.first_text(), shape)
             )
         if size.integer is None:
             text = f"{a.name}({a.first_text()})"
@@ -351,11 +361,11 @@ def _by_pattern(lo: Lowering, a: Args, node: Node, shape: Shape, text: str) -> V
     """`mean(x, "... c -> c")`: the axes that are missing on the right are reduced."""
     span = a.passed("y" if a.has("y") else "pattern").span
     if a.has("axis") or a.has("keep"):
-        raise Mistake(prose.pattern_and_axis(span, a.name))
+        raise Mistake(axes_prose.pattern_and_axis(span, a.name))
     try:
         left, right = patterns.parse(text)
     except patterns.BadPattern as bad:
-        raise Mistake(prose.bad_pattern(span, text, str(bad))) from None
+        raise Mistake(axes_prose.bad_pattern(span, text, str(bad))) from None
     names = _named_axes(left, shape, span, text, a)
     wanted: list[str] = []
     for group in right:
@@ -364,7 +374,7 @@ def _by_pattern(lo: Lowering, a: Args, node: Node, shape: Shape, text: str) -> V
                 wanted += [n for n in names if n.startswith("...")]
             elif name not in names or len(group) != 1:
                 raise Mistake(
-                    prose.bad_pattern(
+                    axes_prose.bad_pattern(
                         span, text, f"`{name}` is not an axis on its left"
                     )
                 )
@@ -390,14 +400,16 @@ def _named_axes(
     fixed = [g for g in left if g != patterns.REST]
     rest = len(shape) - len(fixed)
     if rest < 0 or (rest and len(fixed) == len(left)):
-        raise Mistake(prose.pattern_rank(span, text, a.first_text(), shape))
+        raise Mistake(axes_prose.pattern_rank(span, text, a.first_text(), shape))
     names: list[str] = []
     for group in left:
         if group == patterns.REST:
             names += [f"...{i}" for i in range(rest)]
         elif len(group) != 1 or group[0] == "1":
             raise Mistake(
-                prose.bad_pattern(span, text, "a reduction names each axis by one word")
+                axes_prose.bad_pattern(
+                    span, text, "a reduction names each axis by one word"
+                )
             )
         else:
             names.append(group[0])
@@ -428,11 +440,13 @@ def _argmax(lo: Lowering, a: Args) -> Value:
     given = a.value("x")
     if given.value.kind == "bool":
         raise Mistake(
-            prose.bool_argument(given.span, a.name, given.text(), given.value.text())
+            kinds_prose.bool_argument(
+                given.span, a.name, given.text(), given.value.text()
+            )
         )
     shape = given.value.shape
     if a.has("pattern"):
-        raise Mistake(prose.argmax_pattern(a.passed("pattern").span))
+        raise Mistake(axes_prose.argmax_pattern(a.passed("pattern").span))
     axis = a.axis(shape)
     _not_empty(lo, a, shape, (axis,))
     made = lo.graph.apply("argmax", given.value.node, axis=axis)
@@ -458,7 +472,7 @@ def _class_index(lo: Lowering, a: Args, name: str) -> Value:
     given = a.value(name)
     if given.value.kind != "int" and not given.value.whole:
         raise Mistake(
-            prose.index_kind(
+            indexing_prose.index_kind(
                 given.span, given.text(), given.value.text(), given.value.kind
             )
         )
@@ -479,7 +493,7 @@ def _pick(lo: Lowering, a: Args) -> Value:
     x = given.value
     if not x.shape or (index.shape and index.shape != x.shape[:-1]):
         raise Mistake(
-            prose.pick_shape(
+            indexing_prose.pick_shape(
                 a.passed("i").span,
                 (given.text("x"), x.shape),
                 (a.passed("i").span.text, index.shape),
@@ -517,7 +531,7 @@ def tensor_of(lo: Lowering, items: Items, span: Span) -> Value:
         if isinstance(thing, Unknown):
             raise Silent
         if not isinstance(thing, Value) or thing.shape or thing.kind == "bool":
-            raise Mistake(prose.list_of_numbers(span, what(thing)))
+            raise Mistake(kinds_prose.list_of_numbers(span, what(thing)))
         node = as_kind(lo, thing, "real")
         nodes.append(lo.graph.apply("reshape", node, shape=(ONE,)))
     size = Dim.of(len(nodes))

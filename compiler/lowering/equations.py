@@ -10,8 +10,9 @@ name is a checked comment, and a scalar fills it.
 from __future__ import annotations
 
 from ..errors import calls as calls_prose
+from ..errors import kinds as kinds_prose
 from ..errors import program as prose
-from ..errors import shapes as shapes_prose
+from ..errors import sizes as sizes_prose
 from ..errors.form import InternalError
 from ..frontend import ast
 from ..frontend.printer import print_node
@@ -187,7 +188,7 @@ def _typed(lo: Lowering, value: Value, type_: ast.Type, name: str, span: Span) -
             value = Value(node, value.shape, value.number, value.dim)
         else:
             raise Mistake(
-                shapes_prose.type_kind(
+                sizes_prose.type_kind(
                     type_.span, name, type_.kind, value.kind, type_.span.text
                 )
             )
@@ -217,7 +218,7 @@ def _typed(lo: Lowering, value: Value, type_: ast.Type, name: str, span: Span) -
                 dims.append(size)
     if not value.shape and dims:
         if None in dims:
-            raise Mistake(shapes_prose.open_type(type_.span))
+            raise Mistake(sizes_prose.open_type(type_.span))
         full = lo.sized(tuple(d for d in dims if d is not None), span, f"`{name}`")
         return operators.filled(lo, value, full)
     fits = len(dims) == value.rank and all(
@@ -226,7 +227,7 @@ def _typed(lo: Lowering, value: Value, type_: ast.Type, name: str, span: Span) -
     )
     if not fits:
         raise Mistake(
-            shapes_prose.type_shape(type_.span, name, type_.span.text, value.shape)
+            sizes_prose.type_shape(type_.span, name, type_.span.text, value.shape)
         )
     for d, e in zip(dims, value.shape, strict=True):
         if d is not None:
@@ -316,4 +317,4 @@ def output_names(lo: Lowering, statement: ast.OutputNames) -> None:
             )
             lo.outputs.append(Root(name.text, thing.node, equation))
         elif not isinstance(thing, Unknown):
-            lo.report(shapes_prose.not_a_value(name.span, name.text, what(thing)))
+            lo.report(kinds_prose.not_a_value(name.span, name.text, what(thing)))

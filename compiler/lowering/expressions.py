@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 
 from ..errors import calls as calls_prose
+from ..errors import kinds as kinds_prose
 from ..errors import names as names_prose
 from ..errors import program as prose
-from ..errors import shapes as shapes_prose
 from ..errors.form import InternalError
 from ..frontend import ast
 from ..frontend.signatures import Primitive
@@ -134,7 +134,7 @@ def operand(lo: Lowering, expr: ast.Expr) -> Given:
         return Given(tensor_of(lo, thing, expr.span), expr.span)
     if isinstance(thing, Fill):
         raise Mistake(names_prose.fill_outside(expr.span, thing.law))
-    raise Mistake(shapes_prose.not_a_value(expr.span, expr.span.text, what(thing)))
+    raise Mistake(kinds_prose.not_a_value(expr.span, expr.span.text, what(thing)))
 
 
 def _value(lo: Lowering, expr: ast.Expr) -> Value | Unknown:
@@ -166,7 +166,7 @@ def _if(lo: Lowering, expr: ast.If) -> Thing:
         span = expr.condition.span
         if condition.value.kind != "bool":
             raise Mistake(
-                shapes_prose.if_condition(span, span.text, condition.value.text())
+                kinds_prose.if_condition(span, span.text, condition.value.text())
             )
         data = [
             str(n.attrs["name"])
@@ -174,7 +174,7 @@ def _if(lo: Lowering, expr: ast.If) -> Thing:
             if n.is_a("input", "param")
         ]
         raise Mistake(
-            shapes_prose.if_on_data(
+            kinds_prose.if_on_data(
                 span,
                 min(data, default=""),
                 span.text,

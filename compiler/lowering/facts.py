@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..autodiff import rows
 from ..errors import loops as loops_prose
 from ..errors import program as prose
-from ..errors import shapes as shapes_prose
+from ..errors import sizes as sizes_prose
 from ..ir.dims import Dim, Shape, told
 from ..ir.dims import size as count
 from ..ir.graph import ancestors, topological
@@ -83,7 +83,7 @@ def _check_sizes(shared: Shared) -> None:
         if axes and name not in known:
             texts = dict.fromkeys(str(d) for d, _ in axes)
             shared.reporter.report(
-                shapes_prose.size_untold(axes[0][1], name, list(texts))
+                sizes_prose.size_untold(axes[0][1], name, list(texts))
             )
 
 

@@ -9,8 +9,8 @@ it. `init` is emitted from these nodes.
 
 from __future__ import annotations
 
+from ..errors import axes as axes_prose
 from ..errors import program as prose
-from ..errors import shapes as shapes_prose
 from ..ir.dims import Dim, Shape, plain
 from ..ir.dims import size as elements
 from ..ir.graph import ancestors
@@ -95,7 +95,7 @@ def _draw(lo: Lowering, fill: Fill, path: str, shape: Shape) -> Node:
             hit = g.apply("lt", noise("uniform"), args[0])
             return g.apply("cast", hit, kind="real")
         case _:
-            raise Mistake(shapes_prose.fill_draws_int(fill.span, fill.law))
+            raise Mistake(axes_prose.fill_draws_int(fill.span, fill.law))
 
 
 def _shifted(lo: Lowering, node: Node, scale: Value, shift: Value) -> Node:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..errors import indexing as indexing_prose
 from ..errors import loops as loops_prose
-from ..errors import shapes as prose
 from ..frontend import ast
 from ..ir.dims import ONE, STRETCH, Dim, plain
 from ..ir.node import Node
@@ -53,10 +53,10 @@ def index(
     taking = [i for i in items if not isinstance(i, ast.Stretch | ast.Rest)]
     rests = [i for i in items if isinstance(i, ast.Rest)]
     if len(rests) > 1:
-        raise Mistake(prose.two_rests(rests[1].span))
+        raise Mistake(indexing_prose.two_rests(rests[1].span))
     if len(taking) > x.rank:
         raise Mistake(
-            prose.too_many_indices(
+            indexing_prose.too_many_indices(
                 taking[x.rank].span, base.text("this"), x.text(), len(taking)
             )
         )
@@ -91,14 +91,18 @@ def index(
             parts.append(_element(lo, Given(value, item.span), size, base))
         elif value.kind == "int":
             if value.shape and any(g.index.shape for g in gathers):
-                raise Mistake(prose.two_gathers(item.span, base.text("x")))
+                raise Mistake(indexing_prose.two_gathers(item.span, base.text("x")))
             if size.stretch:
-                raise Mistake(prose.gather_stretch(item.span, base.text("this")))
+                raise Mistake(
+                    indexing_prose.gather_stretch(item.span, base.text("this"))
+                )
             gathers.append(_Gather(len(parts), value, item.span))
             parts.append(_Part(Dim.of(0), size, size))
         else:
             raise Mistake(
-                prose.index_kind(item.span, item.span.text, value.text(), value.kind)
+                indexing_prose.index_kind(
+                    item.span, item.span.text, value.text(), value.kind
+                )
             )
     return _build(lo, base, parts, gathers)
 
@@ -200,7 +204,9 @@ def _element(lo: Lowering, at: Given, size: Dim, base: Given) -> _Part:
     dim = at.value.dim
     if dim is None or not dim.whole:
         raise Mistake(
-            prose.index_kind(at.span, at.span.text, str(at.value.number), "real")
+            indexing_prose.index_kind(
+                at.span, at.span.text, str(at.value.number), "real"
+            )
         )
     if size.stretch:
         size = ONE
@@ -220,7 +226,7 @@ def _slice(
     if item.start is None and item.stop is None:
         return _Part(Dim.of(0), size, size)
     if size.stretch:
-        raise Mistake(prose.slice_stretch(item.span, base.text("this")))
+        raise Mistake(indexing_prose.slice_stretch(item.span, base.text("this")))
     ends: list[Dim] = []
     for expr, default in ((item.start, Dim.of(0)), (item.stop, size)):
         if expr is None:
@@ -232,7 +238,9 @@ def _slice(
         dim = value.dim
         if dim is None or not dim.whole:
             raise Mistake(
-                prose.slice_bound(expr.span, expr.span.text, value.text(), value.known)
+                indexing_prose.slice_bound(
+                    expr.span, expr.span.text, value.text(), value.known
+                )
             )
         if dim.integer is not None and dim.integer < 0:
             dim = size + dim
@@ -266,7 +274,9 @@ def _inside(
         )
     elif rest < 0:
         raise Mistake(
-            prose.index_range(span, base.text("this"), base.value.shape, size, element)
+            indexing_prose.index_range(
+                span, base.text("this"), base.value.shape, size, element
+            )
         )
 
 
@@ -288,7 +298,9 @@ def _not_negative(lo: Lowering, start: Dim, span: Span, base: Given, size: Dim) 
         )
     elif number < 0:
         raise Mistake(
-            prose.index_range(span, base.text("this"), base.value.shape, size, False)
+            indexing_prose.index_range(
+                span, base.text("this"), base.value.shape, size, False
+            )
         )
 
 
@@ -311,5 +323,7 @@ def _ordered(lo: Lowering, start: Dim, stop: Dim, span: Span, base: Given) -> No
         )
     elif length < 0:
         raise Mistake(
-            prose.backward_slice(span, base.text("this"), str(start), str(stop))
+            indexing_prose.backward_slice(
+                span, base.text("this"), str(start), str(stop)
+            )
         )

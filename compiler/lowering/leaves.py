@@ -10,7 +10,7 @@ ones that it made, and must want them in the same shape.
 from __future__ import annotations
 
 from ..errors import program as prose
-from ..errors import shapes as shapes_prose
+from ..errors import sizes as sizes_prose
 from ..frontend import ast
 from ..ir.dims import Dim, Shape
 from ..ir.node import Node
@@ -30,7 +30,7 @@ def input_(lo: Lowering, statement: ast.Input) -> None:
         shape: list[Dim] = []
         for dim in statement.type.shape if statement.type else ():
             if isinstance(dim, ast.Pack | ast.Stretch):
-                raise Mistake(shapes_prose.open_input(dim.span, dim.span.text))
+                raise Mistake(sizes_prose.open_input(dim.span, dim.span.text))
             called = [c.name for c in ast.walk(dim) if isinstance(c, ast.Call)]
             for part in ast.walk(dim):
                 if not isinstance(part, ast.Name) or part in called:

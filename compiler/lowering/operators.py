@@ -8,7 +8,9 @@ made: shapes follow rules B1 to B3 of `ir.dims.broadcast`, and the DAG has equal
 
 from __future__ import annotations
 
-from ..errors import shapes as prose
+from ..errors import broadcasting as broadcasting_prose
+from ..errors import kinds as kinds_prose
+from ..errors import sizes as sizes_prose
 from ..errors.form import Diagnostic
 from ..ir.dims import Dim, Mismatch, Shape, broadcast, plain
 from ..ir.node import Node
@@ -68,7 +70,7 @@ def number_kind(lo: Lowering, symbol: str, a: Given, b: Given, span: Span) -> Ki
     for given in (a, b):
         if given.value.kind == "bool":
             raise Mistake(
-                prose.bool_arithmetic(
+                kinds_prose.bool_arithmetic(
                     given.span, symbol, given.text(), given.value.text()
                 )
             )
@@ -107,7 +109,7 @@ def mismatch(
     left, right = a.text("the left side"), b.text("the right side")
     if reason == "ambiguous":
         small, large = (a, b) if a.value.rank < b.value.rank else (b, a)
-        return prose.ambiguous_broadcast(
+        return broadcasting_prose.ambiguous_broadcast(
             span,
             symbol,
             (left, a.value.shape),
@@ -128,7 +130,7 @@ def mismatch(
         for s in d.symbols()
         if s in lo.shared.sizes
     }
-    return prose.broadcast(
+    return broadcasting_prose.broadcast(
         span, (left, a.value.shape), (right, b.value.shape), homes, inputs
     )
 
@@ -167,10 +169,10 @@ def arithmetic(lo: Lowering, symbol: str, a: Given, b: Given, span: Span) -> Val
             number, dim = sizes.fold(symbol, x, y)
         except ZeroDivisionError:
             raise Mistake(
-                prose.division_by_zero(span, a.text("the left side"))
+                sizes_prose.division_by_zero(span, a.text("the left side"))
             ) from None
         except OverflowError:
-            raise Mistake(prose.power_too_large(span)) from None
+            raise Mistake(sizes_prose.power_too_large(span)) from None
         node = lo.graph.apply(OPS[symbol], x.node, y.node)
         return Value(node, (), number, dim)
     return elementwise(lo, OPS[symbol], kind, shape, x, y)
@@ -193,7 +195,7 @@ def power(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
             try:
                 number, dim = sizes.fold("^", x, y)
             except OverflowError:
-                raise Mistake(prose.power_too_large(span)) from None
+                raise Mistake(sizes_prose.power_too_large(span)) from None
         node = lo.graph.apply("pow", base, exponent=y.number)
         return Value(node, x.shape, number, dim)
     shape = common_shape(lo, a, b, "^", span)
@@ -212,7 +214,7 @@ def negative(lo: Lowering, a: Given, span: Span) -> Value:
     """`-a`."""
     x = a.value
     if x.kind == "bool":
-        raise Mistake(prose.bool_arithmetic(a.span, "-", a.text(), x.text()))
+        raise Mistake(kinds_prose.bool_arithmetic(a.span, "-", a.text(), x.text()))
     node = lo.graph.apply("neg", x.node)
     if not x.known:
         return value_of(node, x.shape)
@@ -226,7 +228,9 @@ def negative(lo: Lowering, a: Given, span: Span) -> Value:
 def positive(a: Given) -> Value:
     """`+a`."""
     if a.value.kind == "bool":
-        raise Mistake(prose.bool_arithmetic(a.span, "+", a.text(), a.value.text()))
+        raise Mistake(
+            kinds_prose.bool_arithmetic(a.span, "+", a.text(), a.value.text())
+        )
     return a.value
 
 
@@ -253,7 +257,7 @@ def _compared_kind(symbol: str, a: Given, b: Given, span: Span) -> Kind:
         if x.kind == y.kind and symbol in ("==", "!="):
             return "bool"
         raise Mistake(
-            prose.compare_kinds(
+            kinds_prose.compare_kinds(
                 span,
                 symbol,
                 (a.text("the left side"), x.text()),
@@ -265,7 +269,7 @@ def _compared_kind(symbol: str, a: Given, b: Given, span: Span) -> Kind:
     if y.whole if x.kind == "int" else x.whole:
         return "int"
     raise Mistake(
-        prose.compare_kinds(
+        kinds_prose.compare_kinds(
             span,
             symbol,
             (a.text("the left side"), x.text()),
@@ -326,7 +330,9 @@ def negation(lo: Lowering, a: Given, span: Span) -> Value:
 def _must_be_bool(symbol: str, given: Given) -> None:
     if given.value.kind != "bool":
         raise Mistake(
-            prose.logic_of_numbers(given.span, symbol, given.text(), given.value.text())
+            kinds_prose.logic_of_numbers(
+                given.span, symbol, given.text(), given.value.text()
+            )
         )
 
 
@@ -337,10 +343,14 @@ def matmul(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
     for given in (a, b):
         if given.value.kind == "bool":
             raise Mistake(
-                prose.bool_arithmetic(given.span, "@", given.text(), given.value.text())
+                kinds_prose.bool_arithmetic(
+                    given.span, "@", given.text(), given.value.text()
+                )
             )
         if not given.value.shape:
-            raise Mistake(prose.matmul_scalar(span, given.text("one side")))
+            raise Mistake(
+                broadcasting_prose.matmul_scalar(span, given.text("one side"))
+            )
     inner_left = x.shape[-1]
     inner_right = y.shape[-2] if y.rank > 1 else y.shape[0]
     if not _one_size(inner_left, inner_right):
@@ -349,7 +359,7 @@ def matmul(lo: Lowering, a: Given, b: Given, span: Span) -> Value:
         lo.same(inner_left, inner_right, span, a.span.to(b.span).text)
     if y.rank > 2 and x.shape[:-2] != y.shape[:-2]:
         raise Mistake(
-            prose.matmul_leading(
+            broadcasting_prose.matmul_leading(
                 span,
                 (a.text("the left side"), x.shape),
                 (b.text("the right side"), y.shape),
@@ -399,7 +409,7 @@ def _matmul_mistake(
         ):
             other = (name, candidate.shape)
             break
-    return prose.matmul_shape(
+    return broadcasting_prose.matmul_shape(
         span,
         (a.text("the left side"), x.shape),
         (b.text("the right side"), y.shape),
@@ -414,7 +424,7 @@ def transpose(lo: Lowering, a: Given, span: Span) -> Value:
     """`a'`: the last two axes change places."""
     x = a.value
     if x.rank < 2:
-        raise Mistake(prose.transpose_rank(span, a.text(), x.text()))
+        raise Mistake(broadcasting_prose.transpose_rank(span, a.text(), x.text()))
     perm = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
     shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
     return value_of(lo.graph.apply("transpose", x.node, perm=perm), shape)

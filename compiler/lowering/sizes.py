@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from ..errors import shapes as prose
+from ..errors import sizes as sizes_prose
 from ..ir.dims import Dim, Poly
 from ..ir.node import Number
 from ..ir.program import Check
@@ -146,11 +146,11 @@ def as_size(value: Value, span: Span, text: str) -> Dim:
     """
     if value.dim is None:
         if value.number is not None:
-            raise Mistake(prose.size_not_whole(span, text, value.number))
-        raise Mistake(prose.size_from_data(span, text, value.text()))
+            raise Mistake(sizes_prose.size_not_whole(span, text, value.number))
+        raise Mistake(sizes_prose.size_from_data(span, text, value.text()))
     number = value.dim.integer
     if number is not None and number < 0:
-        raise Mistake(prose.negative_size(span, text, number))
+        raise Mistake(sizes_prose.negative_size(span, text, number))
     return value.dim
 
 
