@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from ..ir.dims import Shape
@@ -67,8 +68,8 @@ def visible_length(text: str) -> int:
     return len(MARKS.sub("", text)) + 1 if "⟦" in text else len(text)
 
 
-class Writer:
-    """One function to statements: all but its loops."""
+class Writer(ABC):
+    """One function to statements: all but its loops, see `loops.FunctionWriter`."""
 
     def __init__(
         self, plan: Plan, f: Function, names: Names, scope: Scope, complex: bool = False
@@ -334,13 +335,13 @@ class Writer:
         into.append(Statement(text, self.name(n), "", n, update=True))
         return True
 
+    @abstractmethod
     def join_starts(self, n: Node) -> None:
         """A carry and what it starts as have one name, where nothing else reads it."""
-        raise NotImplementedError  # see loops.FunctionWriter
 
+    @abstractmethod
     def loop(self, n: Node) -> list[Statement]:
         """The lines of a run-time loop: a body is a function, so it is written by one of us."""
-        raise NotImplementedError  # see loops.FunctionWriter
 
     def _symbol(self, symbol: str) -> str:
         return self.out.scope.symbols.get(symbol, symbol)
