@@ -67,7 +67,10 @@ def shared_rows(program: Program) -> str | None:
 
 
 def mixing_line(program: Program) -> int | None:
-    """The line where rows meet, in a program whose loss is no sum over them."""
+    """The line where rows meet, in a program whose loss is no sum over them.
+
+    None too where no rows meet, but the loss goes over those of several tables.
+    """
     total = program.training.total
     if total is None or shared_rows(program) is not None:
         return None
@@ -83,7 +86,7 @@ def mixing_line(program: Program) -> int | None:
             by = found.by or total.node
             return lines.get(by.origin.equation) or lines.get(total.equation) or None
     limited = [r.equation for r in program.training.losses if r.over is not None]
-    return lines.get(limited[0] if limited else total.equation) or None
+    return lines.get(limited[0]) or None if limited else None
 
 
 def _number(graph: Graph, x: Node) -> Node | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .columns import columns
 from .formula import Formula
@@ -91,6 +91,40 @@ def render(
         case "latex":
             parts = [_as_latex(s, adjoints, layers) for s in sections]
             return "\n\n".join(parts) + "\n"
+
+
+# ------------------------------------------------------------------------------ JSON
+def document(
+    name: str,
+    sections: Sequence[Section],
+    adjoints: Collection[str] = (),
+    layers: bool = False,
+) -> dict[str, Any]:
+    """The page as data: every formula as text and as LaTeX."""
+
+    def row(at: Row) -> dict[str, Any]:
+        match at:
+            case Prose():
+                return {"words": at.words, "depth": at.depth}
+            case Code():
+                return {"code": list(at.lines), "language": at.language}
+        return {
+            "name": at.left,
+            "sign": at.sign,
+            "text": [text(f) for f in at.formulas],
+            "latex": [latex(f, adjoints, layers) for f in at.formulas],
+            "note": at.note,
+            "value": at.value,
+            "depth": at.depth,
+        }
+
+    return {
+        "version": 1,
+        "name": name,
+        "sections": [
+            {"title": s.title, "rows": [row(r) for r in s.rows]} for s in sections
+        ],
+    }
 
 
 # ------------------------------------------------------------------------------ text

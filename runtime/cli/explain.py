@@ -76,7 +76,8 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     if re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", args.file):
         text = essay(args.file)
         if text is not None:
-            terminal.product(text)
+            essay_ = {"version": 1, "id": args.file, "text": text}
+            terminal.product(json.dumps(essay_) if args.json else text)
             return Exit.OK
         from .options import suggestion
 
@@ -94,14 +95,19 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     numbers = Numbers(trace, options, args, folder, args.at) if args.at else None
     if line:
         return explain_line(trace, line, args, terminal)
-    explained = sections_of(trace, args, numbers)
-    terminal.product(explained)
+    terminal.product(explained(trace, args, numbers))
     return Exit.OK
 
 
-def sections_of(trace: Trace, args: Namespace, numbers: Numbers | None) -> str:
+def explained(trace: Trace, args: Namespace, numbers: Numbers | None) -> str:
     """All that is asked for, on one page."""
-    from gradc.compiler.explain.page import Prose, Section, in_columns, render
+    from gradc.compiler.explain.page import (
+        Prose,
+        Section,
+        document,
+        in_columns,
+        render,
+    )
     from gradc.compiler.explain.report import (
         chosen,
         closed_report,
@@ -156,6 +162,9 @@ def sections_of(trace: Trace, args: Namespace, numbers: Numbers | None) -> str:
         )
     if args.columns:
         sections = in_columns(sections)
+    if args.json:
+        made = document(trace.program.name, sections, adjoints, layers)
+        return json.dumps(made, ensure_ascii=False)
     return render(sections, args.format, adjoints, layers)
 
 

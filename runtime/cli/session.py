@@ -92,6 +92,9 @@ class Session(Silence):
             elif plan["mixing_line"]:
                 place = f"{trainer.network.name}:{plan['mixing_line']}"
                 self.say(f"       a batch in one piece: its rows mix at {place}")
+            else:
+                why = "the loss is no sum over the rows of one table"
+                self.say(f"       a batch in one piece: {why}")
 
     def logged(self, event: Mapping[str, Any]) -> None:
         """A line of log.jsonl."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import given, origins, print_config, rows
+from .config import DEFAULTS, given, origins, print_config, rows
 from .exits import Exit, UsageError
 from .options import Parser, add_common, assignments, positive, whole
 from .programs import (
@@ -154,7 +154,7 @@ def parser() -> Parser:
         default="text",
         help="lines for people, or one JSON object a line on stderr",
     )
-    add_level(made)
+    add_level(made, default=DEFAULTS["level"])
     add_common(made)
     return made
 
@@ -309,13 +309,20 @@ def resumed(args: Namespace, terminal: Terminal) -> Prepared:
                 f"`--set {name}={text}`: a run that is resumed keeps its constants",
                 help=f"a new run with its weights: --init-from {run.path}",
             )
+    if args.level not in (DEFAULTS["level"], program["level"]):
+        raise UsageError(
+            "command-line",
+            f"`-O{args.level}`: a run that is resumed keeps its -O{program['level']}",
+            help=f"a new run with its weights: --init-from {run.path}",
+        )
     with in_time(Source.from_text(program["name"], program["text"]), options):
         compiled = compile_again(program, run.path, overrides, options)
     show_warnings(compiled, terminal)
     settings = merged(run.settings, settings_of(compiled, args), given(args))
-    who = origins(
-        compiled.signature["train"], run.info["net"], args, run.info.get("origins")
-    )
+    before = run.info.get("origins")
+    who = origins(compiled.signature["train"], run.info["net"], args, before)
+    who["level"] = (before or {}).get("level", "default")
+    args.level = program["level"]
     return Prepared(
         compiled,
         program["text"],
@@ -410,11 +417,15 @@ def parallel_of(prepared: Prepared, args: Namespace) -> Parallel:
                 "a batch whole",
             )
         if plan["row_dim"] is None:
-            line = f":{plan['mixing_line']}" if plan["mixing_line"] else ""
+            name, line = prepared.compiled.signature["name"], plan["mixing_line"]
+            why = (
+                f"{name}:{line} mixes the rows of a batch"
+                if line
+                else f"the loss of {name} is no sum over the rows of one table"
+            )
             raise UsageError(
                 "command-line",
-                f"`--shards {args.shards}`: {prepared.compiled.signature['name']}{line} "
-                "mixes the rows of a batch, so it cannot be cut",
+                f"`--shards {args.shards}`: {why}, so it cannot be cut",
             )
     if args.threads == "blas":
         return Parallel(1, 1)

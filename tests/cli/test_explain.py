@@ -105,6 +105,22 @@ def test_formats(gradc: Any, net: Path, form: str) -> None:
     assert signs[form] in done.out
 
 
+def test_a_derivation_as_data(gradc: Any, net: Path) -> None:
+    done = gradc("explain", "a.net", "--param", "w1", "--json", "--at", "x=1,w1=0")
+    document = json.loads(done.out)
+    rows = {
+        row["name"]: row
+        for section in document["sections"]
+        for row in section["rows"]
+        if "name" in row
+    }
+    assert document["name"] == "a.net" and rows["h"]["value"] == "0.5"
+    assert rows["h"]["text"] == ["sigmoid(w1 * x)"]
+    assert rows["h"]["latex"][0].startswith(r"\sigma")
+    essay = json.loads(gradc("explain", "broadcast", "--json").out)
+    assert essay["id"] == "broadcast" and essay["text"].startswith("# broadcast")
+
+
 def test_an_essay(gradc: Any) -> None:
     done = gradc("explain", "broadcast")
     assert done.code == 0

@@ -51,8 +51,13 @@ MIXED = {
         5,
     ),
     "root": ("input x: [N, D]\np = dense(x, 3)\nloss = sqrt(mean(p^2))\n", 3),
+    "two tables": (
+        "input x: [N, D]\ninput z: [M, D]\nparam w: [D] = 1\n"
+        "loss = mean((x @ w)^2) + mean((z @ w - 1)^2)\n",
+        None,  # none mixes
+    ),
 }  # fmt: skip
-ROWS, SIZES = 13, {"N": 13, "D": 4, "T": 5}
+ROWS, SIZES = 13, {"N": 13, "M": 3, "D": 4, "T": 5}
 
 
 def network_of(text: str, level: int = 2) -> Network:
