@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .contenders import blas_threads, names
+from .contenders import TEXTBOOK, blas_threads, names
 from .workloads import MAIN, WORKLOADS, Workload, prepare
 
+ARRAYS = ("gradc", "numpy", "earlier")  # whose memory NumPy counts
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 GRADIENT, LOSS = (
@@ -39,6 +40,7 @@ class Entry:
     process: subprocess.Popen[str] | None = None
     first: float = 0.0
     memory: int = 0
+    arrays: int | None = None
     medians: list[float] = field(default_factory=list)
     least: list[float] = field(default_factory=list)
     foreign: list[float] = field(default_factory=list)
@@ -159,6 +161,10 @@ def measure(
             if "first" in found:
                 entry.process = process
                 entry.first, entry.memory = found["first"], found["memory"]
+                if entry.name.startswith(ARRAYS):
+                    asked = start("arrays", work, entry.name, file)
+                    entry.arrays = answer(asked).get("arrays")
+                    asked.wait()
             else:
                 missing = found.get("missing")
                 entry.note = (
@@ -184,11 +190,13 @@ def seconds_as_text(value: float) -> str:
 
 
 def by_hand(entries: list[Entry]) -> Entry | None:
-    """The fastest of what was written by hand, earlier or now."""
+    """The fastest of what was written by hand to be fast, earlier or now."""
     ours = [
         e
         for e in entries
-        if e.medians and e.name.startswith(("numpy", "python", "earlier"))
+        if e.medians
+        and e.name.startswith(("numpy", "python", "earlier"))
+        and e.name != f"earlier {TEXTBOOK}"
     ]
     return min(ours, key=lambda e: e.median) if ours else None
 
@@ -201,8 +209,9 @@ def table(work: Workload, entries: list[Entry]) -> str:
     lines = [
         f"### {work.name}: {work.title}",
         "",
-        "| | median | ratio | minimum | ratio | build and first step | memory | apart | load |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | median | ratio | minimum | ratio | build and first step | arrays | memory | apart "
+        "| load |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for e in done:
         assert base is not None
@@ -212,9 +221,46 @@ def table(work: Workload, entries: list[Entry]) -> str:
         lines.append(
             f"| {name} | {seconds_as_text(e.median)} | {e.median / base.median:.2f} "
             f"| {seconds_as_text(low)} | {low / base_low:.2f} | {seconds_as_text(e.first)} "
+            f"| {'' if e.arrays is None else f'{e.arrays / 1e6:.1f} MB'} "
             f"| {e.memory / 1e6:.1f} MB | {apart} | {statistics.median(e.foreign):.1f} |"
         )
     lines += [f"\n{e.name}: {e.note}." for e in entries if e.note]
+    return "\n".join(lines) + "\n"
+
+
+def summary(results: list[tuple[Workload, list[Entry]]]) -> str:
+    """The best of each kind beside the best by hand, medians (minima), and means over W1 to
+    W7, geometric."""
+    kinds = {
+        "gradc -O2": ("gradc -O2",), "gradc -O1": ("gradc -O1",), "torch": ("torch",),
+        "JAX": ("jax",), "autograd": ("autograd",), "Tangent": ("tangent",),
+    }  # fmt: skip
+    lines = [f"| | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
+    ratios: dict[str, list[float]] = {k: [] for k in kinds}
+    for work, entries in results:
+        base = by_hand(entries)
+        if base is None:
+            continue
+        row = []
+        for kind, starts in kinds.items():
+            found = [e for e in entries if e.medians and e.name.startswith(starts)]
+            if not found:
+                row.append("–")
+                continue
+            best = min(found, key=lambda e: e.median)
+            ratio = best.median / base.median
+            least = min(min(e.least) for e in found) / min(base.least)
+            row.append(f"{ratio:.2f} ({least:.2f})")
+            if work.name in MAIN[:7]:
+                ratios[kind].append(ratio)
+        lines.append(f"| {work.name} | {' | '.join(row)} |")
+    whole = [len(r) == 7 for r in ratios.values()]
+    if any(whole):
+        means = [
+            f"{statistics.geometric_mean(r):.2f}" if all_ else "–"
+            for r, all_ in zip(ratios.values(), whole, strict=True)
+        ]
+        lines.append(f"| W1 to W7 | {' | '.join(means)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -259,14 +305,17 @@ def main() -> int:
     if unknown:
         parser.error(f"no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
     parts, wrong = [f"{machine()}\n"], False
+    results: list[tuple[Workload, list[Entry]]] = []
     for name in given.workloads or MAIN:
         work = WORKLOADS[name]
         entries = measure(work, given.only, given.rounds, given.seconds)
         wrong |= any(e.note.startswith(("WRONG", "failed")) for e in entries)
         parts.append(table(work, entries))
+        results.append((work, entries))
         print(parts[-1], flush=True)
         if given.markdown:
-            given.markdown.write_text("\n".join(parts))
+            given.markdown.write_text("\n".join([*parts, summary(results)]))
+    print(summary(results), flush=True)
     return 1 if wrong else 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def names(work: Workload) -> list[str]:
         if work.family not in ("chain", "small"):
             found.append("numpy one thread")
         if work.name in MAIN and (PEERS / "run.py").exists():
-            found += [f"earlier {name}" for name in EARLIER[work.name]]
+            found += [f"earlier {n}" for n in (*EARLIER[work.name], TEXTBOOK)]
         found += ["torch", "torch.compile", "jax", "autograd"]
         if work.name in MAIN:
             found.append("tangent")
@@ -55,6 +56,9 @@ EARLIER = {
     "W6": ("np_shard", "np_opt1_4blocks"), "W7": ("np_shard_4", "np_shard_6"),
     "W8": ("np_opt",),
 }  # fmt: skip
+
+
+TEXTBOOK = "np_text"  # as one writes it first: the others' ratios are not to this one
 
 
 def blas_threads(name: str, work: Workload) -> int:
@@ -98,8 +102,9 @@ def cast(data: Data, dtype: str) -> Data:
 def _gradc(
     work: Workload, start: Parameters, data: Data, dtype: str, level: int, blas: bool
 ) -> tuple[Step, Values]:
-    """The text is compiled here: `first` counts it. Through the runtime, as in training; the
-    rate goes in where backward begins, so that the update is one subtraction."""
+    """The text is compiled here: `first` counts it. Through the runtime, as in training: what
+    a step drops stays with the process, and the rate goes in where backward begins, so that
+    the update is one subtraction."""
     from gradc.compiler import Options, compile_file
     from gradc.compiler.backend.guard import check
 
@@ -109,9 +114,11 @@ def _gradc(
 
     import numpy as np
 
+    from gradc.allocation import keep_freed
     from gradc.network import Network
     from gradc.shards import Parallel, stepper
 
+    keep_freed()
     network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
     theta = network.vector(start, dtype)
     nabla = np.zeros_like(theta)
@@ -181,6 +188,8 @@ def _earlier(work: Workload, name: str) -> tuple[Step, Values]:
     sys.path.insert(0, str(PEERS))
     module = importlib.import_module(work.name.lower())
     parameters, data = module.init()
+    if tracemalloc.is_tracing():
+        tracemalloc.clear_traces()  # as those of the others, they were there before
     step, _ = module.PEERS[name](parameters, data, module.LR)
     return step, lambda: {}
 

@@ -1,21 +1,26 @@
 """One contender in a process of its own. The runner starts it and asks for measurements.
 
     python -m tests.benchmarks.worker check W3 "numpy 1x2" start.npz
+    python -m tests.benchmarks.worker arrays W3 "numpy 1x2" start.npz
     python -m tests.benchmarks.worker time  W3 "numpy 1x2" start.npz
 
-`check` writes the loss and the gradient of a step in float64 to a file and ends. `time` builds
+`check` writes the loss and the gradient of a step in float64 to a file and ends. `arrays` counts
+the bytes of NumPy's arrays at the worst moment of a step, parameters included, and ends: not what
+a compiler leaves behind in Python's own memory, nor what other libraries hold. `time` builds
 in the workload's precision and then answers each line on its standard input, a number of
 seconds, with the median and minimum of a step in about so long.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -81,6 +86,28 @@ def gradient(step: Callable[[], Any], values: Callable[[], Any], lr: float) -> A
     return loss, {k: (v - np.asarray(after[k])) / lr for k, v in before.items()}
 
 
+def arrays_of(make: Callable[[], Callable[[], Any]]) -> int:
+    """Bytes of NumPy's arrays at the worst moment of a step after the first two; those that
+    there were before `make` are not counted."""
+    import numpy as np
+
+    tracemalloc.start()
+    try:
+        step = make()
+        for _ in range(2):
+            step()
+        own = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+        gc.collect()
+        held = tracemalloc.take_snapshot().filter_traces([own]).statistics("filename")
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        step()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return sum(s.size for s in held) + most - before
+
+
 def serve(mode: str, name: str, contender: str, file: str, out: TextIO) -> None:
     def say(**found: Any) -> None:
         out.write(json.dumps(found) + "\n")
@@ -101,6 +128,9 @@ def serve(mode: str, name: str, contender: str, file: str, out: TextIO) -> None:
             os.close(handle)
             np.savez(path, **found)
             say(loss=loss, file=path)
+            return
+        if mode == "arrays":
+            say(arrays=arrays_of(lambda: make(work, parameters, data, work.dtype)[0]))
             return
         start = resident()
         begin = time.perf_counter()
