@@ -2,28 +2,29 @@
 
 Part of `resolve.py`. A `Check` goes through the statements of one file from top to bottom, bodies
 of functions that no one calls included, and reports what is wrong; on the way it fills the
-`Module` (constants, functions, what was taken from other files). A name that is unknown
-is told once: `missing` keeps those that were.
+`Module` (constants, functions, what was taken from other files). Names in types and
+expressions are looked up by `uses.py`.
 
     check = Check(module, loader, reporter)
     check.program()
-    check.inputs, check.sizes
+    check.inputs, check.uses.sizes
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..errors import loops, names
+from ..errors import names
 from ..errors.form import CompileError, Diagnostic, Reporter, did_you_mean
 from ..source import Span
 from . import ast
 from .constants import NotConstant, evaluate, parse_override
 from .includes import Loader
-from .modules import Constant, Found, Module, Value, standard_library
-from .namespace import Level, Names, What
+from .modules import Constant, Module, Value, standard_library
+from .namespace import Names, What
 from .parser import parse
-from .signatures import PREDEFINED, PRIMITIVES, Primitive, primitive
+from .signatures import PREDEFINED, PRIMITIVES
+from .uses import Uses
 
 _TOP_LEVEL: dict[type[ast.Statement], str] = {
     ast.Use: "use",
@@ -53,12 +54,10 @@ class Check:
         self.overrides = overrides or {}
         self.library = library
         self.inputs: dict[str, Span] = {}
-        self.sizes: dict[str, Span] = {}
         self.outputs: dict[str, Span] = {}
         self.unnamed: dict[str, Span] = {}
         self.names = Names(module)
-        self.missing: set[str] = set()
-        self.later = _definitions(module.program)
+        self.uses = Uses(module, self.names, reporter)
 
     def program(self) -> None:
         """Check the whole module."""
@@ -110,8 +109,8 @@ class Check:
             case ast.Root():
                 self._root(statement)
             case ast.Output():
-                self._type(statement.type)
-                self.expr(statement.value)
+                self.uses.type(statement.type)
+                self.uses.expr(statement.value)
                 self._output_name(statement.name)
                 self._fresh(statement.name, "output")
             case ast.OutputNames():
@@ -121,14 +120,14 @@ class Check:
             case ast.Update():
                 self._update(statement)
             case ast.Repeat():
-                self.expr(statement.count)
+                self.uses.expr(statement.count)
                 self.names.enter("repeat", statement.span)
                 if statement.index is not None:
                     self.names.define(statement.index, "index")
                 self.block(statement.body)
                 self.names.leave()
             case ast.For():
-                self.expr(statement.count)
+                self.uses.expr(statement.count)
                 self.names.enter("for", statement.span)
                 self.names.levels[-1].sequences.update(_collected(statement))
                 self.names.define(statement.index, "index")
@@ -150,7 +149,7 @@ class Check:
                 self.reporter.report(names.already_defined(name.span, text, *taken))
                 continue
             if module is None:
-                self.missing.add(text)  # said already: the file could not be used
+                self.uses.missing.add(text)  # said already: the file could not be used
                 continue
             if (
                 module.function(text) is None
@@ -162,7 +161,7 @@ class Check:
                 self.reporter.report(
                     names.unknown_import(name.span, text, module.name, defined, meant)
                 )
-                self.missing.add(text)
+                self.uses.missing.add(text)
                 continue
             self.module.uses[text] = (module, text)
             if module.constant(text) is not None:
@@ -231,13 +230,13 @@ class Check:
 
     def _constant(self, name: str) -> Value | None:
         constant = self.module.constant(name)
-        if constant is None and name in self.missing:
+        if constant is None and name in self.uses.missing:
             return 1
         return constant.value if constant is not None else None
 
     def _input(self, leaf: ast.Input) -> None:
         if leaf.type is not None:
-            self._dims(leaf.type, introduce=True)
+            self.uses.dims(leaf.type, introduce=True)
         for name in leaf.names:
             self._fresh(name, "input")
             self.inputs.setdefault(name.text, name.span)
@@ -249,8 +248,8 @@ class Check:
             ast.Random: "random",
         }
         kind = kinds[type(leaf)]
-        self._type(leaf.type)
-        self.expr(leaf.fill, fill=True)
+        self.uses.type(leaf.type)
+        self.uses.expr(leaf.fill, fill=True)
         for name in leaf.names:
             self._fresh(name, kind)
 
@@ -269,13 +268,15 @@ class Check:
         self.names.define(name, what)
 
     def _root(self, root: ast.Root) -> None:
-        self._type(root.type)
+        self.uses.type(root.type)
         for name in root.over:
-            if self.names.find(name.text) is None and not self._is_function(name.text):
-                self._unknown_name(name)
+            if self.names.find(name.text) is None and not self.uses.is_function(
+                name.text
+            ):
+                self.uses.unknown_name(name)
         if root.role == "metric" and root.over:
             self.reporter.report(names.over_metric(root.over[0].span))
-        self.expr(root.value)
+        self.uses.expr(root.value)
         if root.name is not None:
             self._fresh(root.name, root.role)
             return
@@ -296,17 +297,17 @@ class Check:
             self._output_name(name)
             if self.names.find(name.text) is not None:
                 continue
-            if self._is_function(name.text):
+            if self.uses.is_function(name.text):
                 self.reporter.report(names.output_of_function(name.span, name.text))
             else:
-                self._unknown_name(name)
+                self.uses.unknown_name(name)
 
     def _define(self, define: ast.Define) -> None:
-        self._type(define.type)
+        self.uses.type(define.type)
         for target in define.targets:
             for item in target.indices or ():
-                self._item(item)
-        self.expr(define.value)
+                self.uses.item(item)
+        self.uses.expr(define.value)
         if len(define.targets) > 1 and not isinstance(
             define.value, ast.Call | ast.Pipe
         ):
@@ -339,10 +340,10 @@ class Check:
                 self.names.define_sequence(target.name, target.indices)
 
     def _update(self, update: ast.Update) -> None:
-        self.expr(update.value)
+        self.uses.expr(update.value)
         found = self.names.find(update.name.text)
         if found is None:
-            self._unknown_name(update.name)
+            self.uses.unknown_name(update.name)
         elif found.what != "state":
             self.reporter.report(
                 names.not_a_state(update.name.span, update.name.text, found.where)
@@ -356,12 +357,12 @@ class Check:
             self.reporter.report(names.return_outside(word))
             return
         for value in statement.values:
-            self.expr(value)
+            self.uses.expr(value)
 
     def _function(self, function: ast.Function) -> None:
         name = function.name.text
         known = self.names.local_function(name)
-        if name in self.missing:
+        if name in self.uses.missing:
             pass
         elif known is not None:
             self.reporter.report(
@@ -376,9 +377,9 @@ class Check:
                     names.repeated_formal(formal.name.span, formal.name.text, name)
                 )
             if formal.default is not None:
-                self.expr(formal.default, fill=True)
+                self.uses.expr(formal.default, fill=True)
             if formal.type is not None:
-                self._dims(formal.type, introduce=True)
+                self.uses.dims(formal.type, introduce=True)
             self.names.define(formal.name, "argument")
         self._returns(function)
         self.block(function.body)
@@ -417,245 +418,6 @@ class Check:
             return
         if name.text in standard_library().names() or name.text in PRIMITIVES:
             self.reporter.report(names.std_name(name.span, name.text))
-
-    # ----------------------------------------------------------------------- types
-
-    def _type(self, type_: ast.Type | None) -> None:
-        if type_ is not None:
-            self._dims(type_, introduce=False)
-
-    def _dims(self, type_: ast.Type, introduce: bool) -> None:
-        for dim in type_.shape:
-            match dim:
-                case ast.Stretch() | ast.Pack(name=None):
-                    continue
-                case ast.Pack(name=ast.Name() as name):
-                    self._size(name, introduce)
-                case ast.Name():
-                    self._size(dim, introduce)
-                case _:
-                    assert isinstance(dim, ast.Expr)
-                    called = [
-                        node.name
-                        for node in ast.walk(dim)
-                        if isinstance(node, ast.Call)
-                    ]
-                    for node in ast.walk(dim):
-                        if isinstance(node, ast.Name) and node not in called:
-                            self._size(node, introduce)
-
-    def _size(self, name: ast.Name, introduce: bool) -> None:
-        text = name.text
-        found = self.names.find(text)
-        if found is not None and introduce and self.names.is_outer(found):
-            # An argument's dims are its own: only constants are seen through the border.
-            found = found if found.what == "const" else None
-        if found is not None:
-            if found.what in ("input", "param", "random", "state"):
-                self.reporter.report(names.not_a_size(name.span, text, found.where))
-            return
-        if introduce:
-            self.names.define(name, "size")
-            if not self.names.inside:
-                self.sizes.setdefault(text, name.span)
-            return
-        if text in self.missing or text in PREDEFINED:
-            return
-        self.missing.add(text)
-        meant, where = self._suggest(text, sizes=True)
-        self.reporter.report(names.unknown_size(name.span, text, meant, where))
-
-    # ----------------------------------------------------------------- expressions
-
-    def expr(self, expr: ast.Expr, fill: bool = False) -> None:
-        """Check the names in an expression; `fill`: it may say how entries are filled."""
-        match expr:
-            case ast.Number() | ast.String() | ast.Bool():
-                pass
-            case ast.Name():
-                self._name(expr)
-            case ast.Call():
-                self._called(expr.name, fill)
-                self._args(expr.args)
-            case ast.Pipe():
-                self.expr(expr.value)
-                for stage in expr.stages:
-                    self._called(stage.name, False)
-                    self._args(stage.args)
-            case ast.Chain():
-                for operand in expr.operands:
-                    self.expr(operand)
-            case ast.Unary():
-                self.expr(expr.operand)
-            case ast.Power():
-                self.expr(expr.base)
-                self.expr(expr.exponent)
-            case ast.Compare():
-                self.expr(expr.left)
-                self.expr(expr.right)
-            case ast.Transpose():
-                self.expr(expr.value)
-            case ast.Index():
-                self.expr(expr.value)
-                for item in expr.items:
-                    self._item(item)
-            case ast.If():
-                self.expr(expr.condition)
-                self.expr(expr.yes, fill)
-                self.expr(expr.no, fill)
-            case ast.Array():
-                for operand in expr.items:
-                    self.expr(operand)
-
-    def _args(self, args: Iterable[ast.Arg]) -> None:
-        for arg in args:
-            self.expr(arg.value, fill=True)
-
-    def _item(self, item: ast.IndexItem) -> None:
-        match item:
-            case ast.Slice():
-                for end in (item.start, item.stop):
-                    if end is not None:
-                        self.expr(end)
-            case ast.Expr():
-                self.expr(item)
-
-    def _name(self, name: ast.Name) -> None:
-        text = name.text
-        collecting = self.names.collecting(text)
-        if collecting is not None:
-            if text not in self.missing:
-                self.missing.add(text)
-                self.reporter.report(
-                    loops.sequence_inside(name.span, text, *collecting)
-                )
-            return
-        if self.names.find(text) is not None or text in PREDEFINED:
-            return
-        if self._is_function(text):
-            return
-        self._unknown_name(name)
-
-    def _is_function(self, name: str) -> bool:
-        return (
-            self.names.find_function(name) is not None
-            or self._library_function(name) is not None
-        )
-
-    def _library_function(self, name: str) -> Found | Primitive | None:
-        """A function of std or a primitive: what every file sees, without definition."""
-        own = standard_library().function(name)
-        if own is not None:
-            return Found(standard_library(), own)
-        return primitive(name)
-
-    def _called(self, name: ast.Name, fill: bool) -> None:
-        text = name.text
-        enclosing = self.names.being_defined(text)
-        function = self.names.find_function(text)
-        value = self.names.find(text)
-        if enclosing is not None and function is None:
-            self.reporter.report(
-                names.recursion(name.span, text, enclosing.kind, self._line(enclosing))
-            )
-            return
-        if (
-            value is not None
-            and value.what == "argument"
-            and not (function is not None and function.depth > value.depth)
-        ):
-            return  # a function that was passed as an argument
-        if function is not None or text in self.missing:
-            return
-        found = self._library_function(text)
-        if found is not None:
-            if isinstance(found, Primitive) and found.group == "fill" and not fill:
-                self.reporter.report(names.fill_outside(name.span, text))
-            return
-        if value is not None:
-            self.reporter.report(names.not_a_function(name.span, text, value.where))
-            return
-        self._unknown_function(name)
-
-    # ------------------------------------------------------------------- suggestions
-
-    def _unknown_name(self, name: ast.Name) -> None:
-        text = name.text
-        if text in self.missing:
-            return
-        self.missing.add(text)
-        meant, where = self._suggest(text)
-        inside = self.names.hidden.get(text, 0)
-        self.reporter.report(
-            names.unknown_name(name.span, text, meant, where, self._later(name), inside)
-        )
-
-    def _unknown_function(self, name: ast.Name) -> None:
-        text = name.text
-        self.missing.add(text)
-        functions = [*self.names.functions(), *self.module.function_names()]
-        meant = did_you_mean(text, functions) or ""
-        where = ""
-        if meant:
-            found = self.names.find_function(meant)
-            if found is not None:
-                where = f"line {found.line}"
-            elif meant in standard_library().names():
-                where = "std"
-        self.reporter.report(
-            names.unknown_function(name.span, text, meant, where, self._later(name))
-        )
-
-    def _line(self, level: Level) -> int:
-        return level.span.line if level.span is not None else 0
-
-    def _later(self, name: ast.Name) -> int:
-        span = self.later.get(name.text)
-        return span.line if span is not None and span.start > name.span.start else 0
-
-    def _suggest(self, text: str, sizes: bool = False) -> tuple[str, str]:
-        visible = self.names.visible()
-        if sizes:
-            visible = [
-                name
-                for name in visible
-                if (found := self.names.find(name)) is not None
-                and found.what in ("size", "const")
-            ]
-        else:
-            visible += [*self.names.functions(), *PREDEFINED]
-        meant = did_you_mean(text, visible) or ""
-        if not meant:
-            return "", ""
-        found = self.names.find(meant)
-        if found is not None:
-            return meant, (
-                f"{found.what}, line {found.line}"
-                if (found.what != "value")
-                else f"line {found.line}"
-            )
-        function = self.names.find_function(meant)
-        return meant, f"function, line {function.line}" if function else ""
-
-
-def _definitions(program: ast.Program | None) -> dict[str, Span]:
-    """Where each top-level name is first defined, for "that line is further down"."""
-    found: dict[str, Span] = {}
-    for statement in program.statements if program is not None else ():
-        match statement:
-            case ast.Const(name=name) | ast.Function(name=name) | ast.Output(name=name):
-                found.setdefault(name.text, name.span)
-            case ast.Root(name=ast.Name() as name):
-                found.setdefault(name.text, name.span)
-            case ast.Leaf():
-                for name in statement.names:
-                    found.setdefault(name.text, name.span)
-            case ast.Define():
-                for target in statement.targets:
-                    found.setdefault(target.name.text, target.name.span)
-            case _:
-                pass
-    return found
 
 
 def _collected(statement: ast.For) -> dict[str, int]:

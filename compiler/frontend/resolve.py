@@ -163,7 +163,7 @@ def _settings(
         reporter,
         lookup,
         tuple(check.inputs),
-        tuple(check.sizes),
+        tuple(check.uses.sizes),
     )
     span: Span | None = None
     for statement in program.statements:
