@@ -69,7 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "time_limit": None,
     "on_nonfinite": "stop",
     "threads": "1",
-    "level": 1,
+    "level": 2,
 }
 
 

@@ -30,16 +30,23 @@ if TYPE_CHECKING:
     from ..network import Network
 
 
-def add_level(parser: Parser) -> None:
+def add_level(parser: Parser, default: int = 1) -> None:
     """`-O0`, `-O1`, `-O2`, and what is for testing the last."""
+    forms = (
+        "one line an operation",
+        "rewritten, and still explained",
+        "on planned buffers, the fastest",
+    )
     parser.add_argument(
         "-O",
         dest="level",
         type=int,
-        choices=(0, 1, 2),
-        default=1,
-        help="0: one line an operation; 1 (default): rewritten, and still explained; "
-        "2: on planned buffers, the fastest",
+        choices=tuple(range(len(forms))),
+        default=default,
+        help="; ".join(
+            f"{level}{' (default)' if level == default else ''}: {form}"
+            for level, form in enumerate(forms)
+        ),
     )
     parser.add_argument(
         "--poison",
