@@ -14,7 +14,7 @@ from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
-from . import gathers, products, sums
+from . import gathers, layouts, products, sums
 from .frame import Form, Frame, core_of
 from .values import Value
 
@@ -218,7 +218,9 @@ def comparison(frame: Frame, n: Node) -> bool:
     a, b = n.args
     readers = frame.users.get(n, [])
     mask = bool(readers) and all(
-        r.op.name == "masked" and r.args[1] is n and r.args[0] is not n for r in readers
+        (r.is_a("masked") and r.args[1] is n and r.args[0] is not n)
+        or (r.is_a("cast") and r.kind == "real")
+        for r in readers
     )
     mask = mask and n not in frame.destination and n not in frame.kept
     x, y = frame.operand(a), frame.operand(b)
@@ -280,6 +282,15 @@ def cast(frame: Frame, n: Node) -> bool:
 
 # ------------------------------------------------------------------------ layout
 def concat(frame: Frame, n: Node) -> bool:
+    """Parts beside one another; products lie there already."""
+    whole = frame.wholes.get(n)
+    if whole is not None:
+        for k, a in enumerate(n.args):
+            if (n, k) not in frame.written:
+                part = layouts.part_of(frame, n, k)
+                frame.emit(f"np.copyto({part.token}, {frame.operand(a)})", part)
+        frame.values[n] = whole
+        return True
     axis = n.attrs["axis"]
     parts = ", ".join(frame.value(a).token for a in n.args)
     out = frame.make(n)

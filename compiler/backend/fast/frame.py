@@ -26,6 +26,7 @@ from .values import Instruction, Root, Table, Value
 
 if TYPE_CHECKING:
     from .build import Unit
+    from .layouts import Reading
 
 EXTERNAL = ("input", "param", "state", "noise")
 NUMBERS = {0: "zero", 1: "one", 2: "two", 0.5: "half", -1: "minus_one"}
@@ -70,6 +71,9 @@ class Frame:
         self.kept: set[Node] = set()  # read after this function
         self.places: dict[tuple[object, ...], Value] = {}
         self.turned_copies: dict[tuple[Root, str], Value] = {}  # for steps of loops
+        self.readings: dict[Node, list[Reading]] | None = None  # of products
+        self.wholes: dict[Node, Value] = {}  # arrays that are put together, begun
+        self.written: set[tuple[Node, int]] = set()  # their parts that lie there
         for n in f.computed:
             source = n.args[0] if n in views.folded else n
             for a in dict.fromkeys(source.args):

@@ -8,6 +8,8 @@ and backward, replace pairs of indices. Any other index goes the way of -O1.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...ir.dims import ONE, Dim, size
 from ...ir.node import Node
 from ...ops.layout import inverse
@@ -121,8 +123,11 @@ def scatter_on(frame: Frame, n: Node) -> bool:
     """`base` with slices added where the index says."""
     base, index, g = (frame.value(a) for a in n.args)
     out = frame.make(n)
-    line = f"np.add.at({out.token}, {index.token}, {g.token})"
-    frame.emit(line, out, [base], base=base, reads=[base])
+    if _in_rows(frame, n, n.args[1]):
+        _add_rows(frame, n.args[2], n.args[1], out, base=base, reads=[base])
+    else:
+        line = f"np.add.at({out.token}, {index.token}, {g.token})"
+        frame.emit(line, out, [base], base=base, reads=[base])
     frame.values[n] = out
     return True
 
@@ -140,25 +145,26 @@ def _entries(frame: Frame, g: Node, order: tuple[int, ...] = ()) -> str:
     return frame.flat(frame.copied(v)).token
 
 
-SCATTER = '''def scatter_into(total, g, index, rows):
-    """Set total to zeros, with the rows of g added where index says; rows is room."""
+SCATTER = '''def add_rows(total, g, index, rows):
+    """Add each row of g to that row of total which index says; rows is room for them."""
     order = np.argsort(index, kind="stable")
     places = index[order]
     first = places != np.concatenate((places[:1] - 1, places[:-1]))
     starts = np.arange(index.size)[first]
     np.take(g, order, axis=0, out=rows, mode="clip")
-    total.fill(0)
-    total[places[first]] = np.add.reduceat(rows, starts, axis=0)
+    total[places[first]] += np.add.reduceat(rows, starts, axis=0)
 '''
 
 
-def scatter_add(frame: Frame, n: Node) -> bool:
-    """Rows added up where the index says: sorted by place, each place one sum."""
-    g, index = n.args
-    if n.attrs["axis"] or not index.shape or not checked(frame, index):
-        return False
-    if size(n.shape[1:]) == ONE:
-        return False
+def _in_rows(frame: Frame, n: Node, index: Node) -> bool:
+    """Can what is scattered into `n` be sorted by place, each place one sum?"""
+    return bool(index.shape) and checked(frame, index) and size(n.shape[1:]) != ONE
+
+
+def _add_rows(
+    frame: Frame, g: Node, index: Node, out: Value, first: str = "", **more: Any
+) -> None:
+    """Add the rows of `g` to those of `out`."""
     i, v = frame.value(index), frame.value(g)
     rank = len(index.shape)
     if v.origin is not None and v.origin[1][rank:] == tuple(
@@ -167,17 +173,23 @@ def scatter_add(frame: Frame, n: Node) -> bool:
         v, perm = v.origin
         i = frame.turned(i, inverse(perm[:rank]))
     i = frame.flat(frame.copied(i))
-    count, width = i.shape[0], size(n.shape[1:])
+    count, width = i.shape[0], size(out.shape[1:])
     table = frame.reshaped(frame.copied(v), (count, width))
-    out = frame.make(n)
-    target = frame.reshaped(out, (n.shape[0], width))
+    target = frame.reshaped(out, (out.shape[0], width))
     rows = frame.new((count, width), "real", "rows_in_order")
-    frame.unit.scope.preludes.setdefault("scatter_into", SCATTER)
-    frame.emit(
-        f"scatter_into({target.token}, {table.token}, {i.token}, {rows.token})",
-        out,
-        scratch=[rows],
-    )
+    frame.unit.scope.preludes.setdefault("add_rows", SCATTER)
+    call = f"add_rows({target.token}, {table.token}, {i.token}, {rows.token})"
+    lines = [first, call] if first else [call]
+    frame.emit(lines, out, more.get("reads", ()), scratch=[rows], **more)
+
+
+def scatter_add(frame: Frame, n: Node) -> bool:
+    """Rows added up where the index says."""
+    g, index = n.args
+    if n.attrs["axis"] or not _in_rows(frame, n, index):
+        return False
+    out = frame.make(n)
+    _add_rows(frame, g, index, out, f"{out.token}.fill(0)")
     frame.values[n] = out
     return True
 

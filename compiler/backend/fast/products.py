@@ -13,6 +13,7 @@ from __future__ import annotations
 from ...ir.dims import ONE, Shape, size
 from ...ir.node import Node
 from ...ops.contraction import letters
+from . import layouts
 from .frame import Frame
 from .sums import sum_into
 from .values import Value
@@ -38,8 +39,11 @@ def product(frame: Frame, n: Node) -> bool:
     second = _matrix(frame, b, sb, batch, inner, columns)
     if not batch:
         second = frame.for_steps(second)
-    out = frame.make(n)
+    out = layouts.place(frame, n)
     target = _matrix_view(frame, out, so, batch, rows, columns)
+    if target is None and n not in frame.destination:
+        out = frame.make(n)
+        target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None:
         return False
     if batch or (rows and columns):

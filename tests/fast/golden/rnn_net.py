@@ -20,15 +20,14 @@ hidden = 16
 PARAMETERS = {"E": (12, 16), "W": (16, 16), "b": (16,), "V": (16, 12)}
 
 
-def scatter_into(total, g, index, rows):
-    """Set total to zeros, with the rows of g added where index says; rows is room."""
+def add_rows(total, g, index, rows):
+    """Add each row of g to that row of total which index says; rows is room for them."""
     order = np.argsort(index, kind="stable")
     places = index[order]
     first = places != np.concatenate((places[:1] - 1, places[:-1]))
     starts = np.arange(index.size)[first]
     np.take(g, order, axis=0, out=rows, mode="clip")
-    total.fill(0)
-    total[places[first]] = np.add.reduceat(rows, starts, axis=0)
+    total[places[first]] += np.add.reduceat(rows, starts, axis=0)
 
 
 def init(rng):
@@ -314,7 +313,8 @@ def backward(saved, d_loss, work):
         np.multiply(d_total, difference_t, out=d_total)
         np.matmul(d_total, W_turned, out=d_h)
     np.copyto(laid_out_2, text.T)
-    scatter_into(d_E, d_total_2_rows, laid_out_2_flat, rows_in_order)
+    d_E.fill(0)
+    add_rows(d_E, d_total_2_rows, laid_out_2_flat, rows_in_order)
     np.matmul(h_all_T, d_total_2_rows, out=d_W)
     np.dot(ones_2, d_total_2_rows, out=d_b)
     np.matmul(h_all_T_2, d_logits_rows, out=d_V)
