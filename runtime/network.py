@@ -26,7 +26,7 @@ import hashlib
 import linecache
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -432,12 +432,21 @@ class Network:
             extras.append(noise)
         return extras
 
-    def stepper(self, theta: Vector, nabla: Vector, state: State | None = None) -> Step:
+    def stepper(
+        self,
+        theta: Vector,
+        nabla: Vector,
+        state: State | None = None,
+        instead: Callable[[Sequence[Array], Noise | None], Step | None] | None = None,
+    ) -> Step:
         """A function of the inputs' arrays (and noise), unchecked, that fills ∇.
 
         θ, ∇ and the state are fixed: their views are made here, once, and a training step is
-        a call of `forward`, one of `backward` and a copy into the views. A finite loss puts
-        what is remembered from then on into `state`.
+        a call of `forward`, one of `backward` and, where the module has no buffers, a copy
+        into the views. A finite loss puts what is remembered from then on into `state`.
+
+        `instead` is asked whenever the shapes change, of modules that have buffers: a step
+        that it returns is taken for all batches of these shapes.
         """
         forward, backward = self.module["forward"], self.module.get("backward")
         if backward is None:
@@ -457,21 +466,31 @@ class Network:
         planned = self._buffers(nabla.dtype, views)
         known: list[tuple[int, ...]] = []
         work: tuple[Any, ...] = ()
+        other: Step | None = None
 
         def step(
             arrays: Sequence[Array], noise: Noise | None = None, d_loss: float = 1.0
         ) -> float:
-            nonlocal known, work
-            drawn = (noise,) if random else ()
+            # At 20 µs a step every line here counts: most batches are of one size.
+            nonlocal known, work, other
             if planned is not None:
                 shapes = [array.shape for array in arrays]
-                if shapes != known:  # most batches are of one size
-                    work = planned.of(
-                        tuple(shapes), lambda: self.all_sizes(arrays, noise)
-                    )
+                if shapes != known:
+                    other = instead(arrays, noise) if instead is not None else None
+                    if other is None:
+                        work = planned.of(
+                            tuple(shapes), lambda: self.all_sizes(arrays, noise)
+                        )
                     known = shapes
+                if other is not None:
+                    return other(arrays, noise, d_loss)
+            given = (*leading, noise, *arrays) if random else (*leading, *arrays)
+            new: State = {}
             try:
-                loss, saved, *new = forward(*leading, *drawn, *arrays, *work)
+                if states:
+                    loss, saved, new = forward(*given, *work)
+                else:
+                    loss, saved = forward(*given, *work)
             except IndexError as error:
                 raise self.outside(error) from error
             if planned is not None:
@@ -481,7 +500,7 @@ class Network:
                 for path, view in trained:
                     view[...] = gradients[path]
             if states and math.isfinite(loss):
-                for path, value in new[0].items():
+                for path, value in new.items():
                     remembered[path] = np.asarray(value, remembered[path].dtype)
             return float(loss)
 

@@ -83,10 +83,10 @@ def stepper(
 ) -> Step:
     """`network.stepper`, by shards where the program allows them."""
     plan = network.signature.get("shards")
-    whole = network.stepper(theta, nabla, state)
     if plan is None or plan["row_dim"] is None or parallel.shards == 1:
-        return whole
-    return _Sharded(network, theta, nabla, parallel, whole)
+        return network.stepper(theta, nabla, state)
+    sharded = _Sharded(network, theta, nabla, parallel)
+    return network.stepper(theta, nabla, state, sharded.where_cut)
 
 
 def cores() -> int:
@@ -211,7 +211,7 @@ class _Cut:
 
 
 class _Sharded:
-    """The step: see the module. Batches for which K is 1 go the whole way at once."""
+    """The step: see the module."""
 
     def __init__(
         self,
@@ -219,10 +219,9 @@ class _Sharded:
         theta: Array,
         nabla: Array,
         parallel: Parallel,
-        whole: Step,
     ) -> None:
         signature = network.signature
-        self.network, self.nabla, self.whole = network, nabla, whole
+        self.network, self.nabla = network, nabla
         self.parallel = parallel
         self.row_dim: str = signature["shards"]["row_dim"]
         self.passes_rows: bool = signature["work"]["rows"]
@@ -246,6 +245,10 @@ class _Sharded:
         found = [i for i, dim in enumerate(shape) if self.row_dim in symbols(dim)]
         return found[0] if found else None
 
+    def where_cut(self, arrays: Sequence[Array], noise: Noise | None) -> Step | None:
+        """This step, for batches that are cut; those for which K is 1 go whole."""
+        return self if self._cut(arrays, noise).shards > 1 else None
+
     def __call__(
         self,
         arrays: Sequence[Array],
@@ -253,8 +256,6 @@ class _Sharded:
         d_loss: float = 1.0,
     ) -> float:
         cut = self._cut(arrays, noise)
-        if cut.shards == 1:
-            return self.whole(arrays, noise, d_loss)
         threads = min(self.parallel.threads, cut.shards)
         while len(self.workers) < threads:
             self.workers.append(_Worker(self.network, np.zeros_like(self.nabla)))
