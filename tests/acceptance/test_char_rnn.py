@@ -8,8 +8,8 @@ ends at the beginning of a piece, each entry of a gradient is clipped to ±5, an
 Such a training is chaotic. An entry of a gradient that is zero but for rounding moves its weight
 by 1000 times itself (0.1 / √1e-8), and the loss doubles before it falls: weights that differ by
 one unit in the last digit are 0.2 apart after twenty steps. So the hand-written side has vectors
-as rows and sums over time in one product of matrices, as the emitted source has: where both add
-in the same order, nothing is there to grow.
+as rows and sums over time in one product of matrices, as the emitted source of `-O1` has: where
+both add in the same order, nothing is there to grow. (`-O2` turns weights for its products.)
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def gradc_train(folder: Path, *options: str) -> gradc.Trained:
             Path(sysconfig.get_path("scripts")) / "gradc",
             "train",
             "char_rnn.net",
+            "-O1",
             *options,
         ],
         cwd=folder,

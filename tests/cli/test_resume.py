@@ -76,6 +76,7 @@ def test_a_run_that_is_at_its_end_has_nothing_to_do(gradc: Any, folder: Path) ->
         (["--resume", "runs/t-1", "--seed", "3"], 2, "keeps its seed: it is 0, not 3"),
         (["--resume", "runs/t-1", "--set", "train.batch=9"], 2, "keeps its batch"),
         (["--resume", "runs/t-1", "--init-from", "runs/t-1"], 2, "not both"),
+        (["--resume", "runs/t-1", "-O1"], 2, "keeps its -O2"),
         (["changed.net", "--resume", "runs/t-1"], 5, "changed.net has changed since"),
         (["--resume", "runs/t-1", "--data", "other.csv"], 4, "the data are not those"),
         (["t.net", "--init-from", "runs/none"], 5, "No such file"),

@@ -116,6 +116,27 @@ def test_flags_win_over_set_and_set_over_the_program(gradc: Any, folder: Path) -
     assert re.search(r"^data +flowers\.csv +flowers\.net$", text, re.M)
 
 
+def test_training_is_on_planned_buffers_unless_told_otherwise(
+    gradc: Any, folder: Path
+) -> None:
+    text = gradc("train", "flowers.net", "--print-config").out
+    assert re.search(r"^level +2 +default$", text, re.M)
+    text = gradc("train", "flowers.net", "-O1", "--print-config").out
+    assert re.search(r"^level +1 +-O$", text, re.M)
+    for run, flags in enumerate(((), ("-O1",)), 1):
+        assert gradc("train", "flowers.net", *flags).code == 0
+        kept = folder / "runs" / f"flowers-{run}"
+        assert json.loads((kept / "run.json").read_text())["level"] == 3 - run
+        source = (kept / "flowers_net.py").read_text()
+        assert ("def buffers(" in source) == (run == 1)
+        told = gradc("train", "--resume", str(kept), "--print-config").out
+        where = "default" if run == 1 else "-O"
+        assert re.search(rf"^level +{3 - run} +{where}$", told, re.M), told
+        assert gradc("eval", str(kept)).code == 0
+    compiled = gradc("compile", "flowers.net", "-o", "-").out
+    assert "def buffers(" not in compiled
+
+
 def test_data_from_elsewhere_and_a_file_held_out(gradc: Any, folder: Path) -> None:
     (folder / "other.csv").write_text(flowers(40))
     (folder / "held.csv").write_text(flowers(10))

@@ -86,7 +86,7 @@ def test_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_with_a_limit_says_so_and_is_not_killed(tmp_path: Path) -> None:
     """ulimit -v: refused by the plan, before the first step and without a run folder."""
     (tmp_path / "big.net").write_text(
-        "input x: [N, 2]\nh = x |> dense(3000) |> dense(10)\nloss l = mean(h^2)\n"
+        "input x: [N, 2]\nh = x |> dense(6000) |> dense(10)\nloss l = mean(h^2)\n"
         'train { data = "x.csv"; batch = 60000; epochs = 1 }\n'
     )
     (tmp_path / "x.csv").write_text("1,2\n" * 60000)
@@ -95,7 +95,7 @@ def test_a_process_with_a_limit_says_so_and_is_not_killed(tmp_path: Path) -> Non
         "from gradc.cli import main; raise SystemExit(main())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, "train", "big.net"],
+        [sys.executable, "-c", script, "train", "big.net", "--shards", "1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -103,5 +103,5 @@ def test_a_process_with_a_limit_says_so_and_is_not_killed(tmp_path: Path) -> Non
     )
     assert done.returncode == 7, done.stderr
     assert "left to this process (ulimit -v)" in done.stderr
-    assert "[60000, 3000]" in done.stderr and "big.net:2" in done.stderr
+    assert "[60000, 6000]" in done.stderr and "big.net:2" in done.stderr
     assert not (tmp_path / "runs").exists() and "Traceback" not in done.stderr
