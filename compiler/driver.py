@@ -44,7 +44,7 @@ from .ir.graph import topological
 from .ir.program import Joint, Program
 from .lowering.lower import lower
 from .ops.loop import hoisting_all
-from .passes import run_passes
+from .passes import before_derivatives, run_passes
 from .source import Source
 
 FAST = 2  # the level from which on modules have planned buffers
@@ -111,6 +111,7 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     """The stages after lowering: where a program is source, where it came from is no matter."""
     if options.complex:  # the forms that are analytic are those of -O1
         options = replace(options, level=min(options.level, FAST - 1))
+    program = before_derivatives(program, options.level)
     rows, whole = "", program
     if options.level >= FAST and not options.wrt:
         program, rows = sharded(program)

@@ -83,6 +83,7 @@ class Op:
     # -- facts for tests and documentation
     inplace: bool = False  # numpy_out may write over an argument of the same shape
     samples: Any = None  # the domain: how tests draw arguments and attributes
+    monotone: bool = False  # of one argument, with which it never decreases
     note: str = ""  # the convention at kinks and edges, printed in the op reference
 
     def __repr__(self) -> str:

@@ -214,6 +214,7 @@ _unary(
     lambda t, out, x: t * out,
     Samples((Range(-745, 709),)),
     latex="e^{{{x}}}",
+    monotone=True,
     result="e",
     note="Overflows to infinity beyond 709.78.",
 )
@@ -222,6 +223,7 @@ _unary(
     lambda t, out, x: t * (out + 1),
     Samples((Range(-745, 709),)),
     latex="e^{{{x}}} - 1",
+    monotone=True,
     result="e",
 )
 _unary(
@@ -254,6 +256,7 @@ _unary(
     "tanh",
     lambda t, out, x: t * (1 - out * out),
     Samples((REAL,)),
+    monotone=True,
     result="t",
     note="The rule reads out, not x: x may be overwritten.",
 )
@@ -270,6 +273,7 @@ _unary(
         "np.reciprocal({out}, out={out})",
     ),
     latex=r"\sigma\left({x}\right)",
+    monotone=True,
     result="s",
     weight=2,
     note="exp may overflow harmlessly below -709: the quotient is then 0.",
@@ -288,6 +292,7 @@ _unary(
         "np.add({out}, {t}, out={out})",
     ),
     latex=r"\operatorname{{softplus}}\left({x}\right)",
+    monotone=True,
     result="s",
     weight=3,
 )

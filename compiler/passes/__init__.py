@@ -18,6 +18,7 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import expand, fold, idioms, linear, pools, products, sums
+from .before import before_derivatives as before_derivatives
 from .bodies import everything
 from .mapping import State
 from .patterns import Rewriter, Rule
@@ -63,7 +64,13 @@ PASSES: tuple[Pass, ...] = (
         "idioms",
         1,
         (*idioms.RULES, *pools.RULES),
-        "Last: its ops have no rules, and the scheduler has to see the fused value.",
+        "Its ops have no rules, and the scheduler has to see the fused value.",
+    ),
+    Pass(
+        "slices",
+        2,
+        pools.PLANNED,
+        "Last: more steps than one would write, each of them in memory that is there.",
     ),
 )
 

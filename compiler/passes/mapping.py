@@ -7,28 +7,34 @@ inherits the name of what it replaces; what the roots no longer reach loses its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..ir.graph import SERIAL, Graph, ancestors
 from ..ir.node import Node
-from ..ir.program import Binding, Joint, Mode, Root
+from ..ir.program import Binding, Joint, Mode, Program, Root
 from .patterns import Rewriter
 from .uses import count_uses
 
 
 def roots_of(joint: Joint) -> list[Node]:
     """What has to be computed, in a fixed order, each once."""
+    roots = dict.fromkeys(program_roots(joint.program))
+    for node in joint.gradients.values():
+        roots.setdefault(node)
+    return list(roots)
+
+
+def program_roots(program: Program) -> list[Node]:
+    """The same of a program without its derivatives."""
     roots: dict[Node, None] = {}
-    for mode in _modes(joint):
+    for mode in _modes(program):
         for root in (*mode.losses, *mode.metrics, *mode.outputs):
             roots.setdefault(root.node)
         if mode.total is not None:
             roots.setdefault(mode.total.node)
         for _, node in mode.updates:
             roots.setdefault(node)
-    for node in joint.gradients.values():
-        roots.setdefault(node)
     return list(roots)
 
 
@@ -40,14 +46,17 @@ def bound_in(joint: Joint) -> set[Node]:
     earlier ones would forbid to factor what one equation contributes.
     """
     bound = set(roots_of(joint))
-    named: set[Node] = set()
-    for mode in _modes(joint):
-        named.update(b.node for b in mode.bindings)
+    named = named_in(joint.program)
     last: dict[tuple[int, Node], Node] = {}
     for equation, primal, partial in joint.partials:
         if primal in named or primal.op.family == "leaf":
             last[equation, primal] = partial
     return bound | named | set(last.values())
+
+
+def named_in(program: Program) -> set[Node]:
+    """The values of equations."""
+    return {b.node for mode in _modes(program) for b in mode.bindings}
 
 
 class State:
@@ -104,19 +113,11 @@ def adjoints_in(joint: Joint) -> dict[Node, tuple[Node, ...]]:
 def map_joint(joint: Joint, table: Mapping[Node, Node]) -> tuple[Joint, set[Node]]:
     """The joint program after a walk, and what its roots reach."""
 
-    program = joint.program
-    training = _map_roots(program.training, table)
-    same = program.evaluation is program.training
-    evaluation = training if same else _map_roots(program.evaluation, table)
     gradients = {path: table.get(n, n) for path, n in joint.gradients.items()}
-    moved = replace(
-        joint,
-        program=replace(program, training=training, evaluation=evaluation),
-        gradients=gradients,
-    )
+    program = _map_modes(joint.program, lambda mode: _map_roots(mode, table))
+    moved = replace(joint, program=program, gradients=gradients)
     live = ancestors(roots_of(moved))
-    training = _map_bindings(training, table, live)
-    evaluation = training if same else _map_bindings(evaluation, table, live)
+    program = _map_modes(program, lambda mode: _map_bindings(mode, table, live))
     adjoints: dict[Node, Node] = {}
     for primal, adjoint in joint.adjoints.items():
         now = table.get(adjoint, adjoint)
@@ -130,13 +131,24 @@ def map_joint(joint: Joint, table: Mapping[Node, Node]) -> tuple[Joint, set[Node
         ]
     )
     move_hints(program.graph, table)
-    moved = replace(
-        moved,
-        program=replace(program, training=training, evaluation=evaluation),
-        adjoints=adjoints,
-        partials=partials,
-    )
+    moved = replace(moved, program=program, adjoints=adjoints, partials=partials)
     return moved, live
+
+
+def map_program(program: Program, table: Mapping[Node, Node]) -> Program:
+    """The same of a program without its derivatives."""
+    program = _map_modes(program, lambda mode: _map_roots(mode, table))
+    live = ancestors(program_roots(program))
+    move_hints(program.graph, table)
+    return _map_modes(program, lambda mode: _map_bindings(mode, table, live))
+
+
+def _map_modes(program: Program, change: Callable[[Mode], Mode]) -> Program:
+    """Training and evaluation, which may be one."""
+    training = change(program.training)
+    same = program.evaluation is program.training
+    evaluation = training if same else change(program.evaluation)
+    return replace(program, training=training, evaluation=evaluation)
 
 
 def move_hints(graph: Graph, table: Mapping[Node, Node]) -> None:
@@ -147,8 +159,7 @@ def move_hints(graph: Graph, table: Mapping[Node, Node]) -> None:
             graph.hint(moved, name, instance)
 
 
-def _modes(joint: Joint) -> tuple[Mode, ...]:
-    program = joint.program
+def _modes(program: Program) -> tuple[Mode, ...]:
     if program.evaluation is program.training:
         return (program.training,)
     return (program.training, program.evaluation)

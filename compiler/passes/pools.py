@@ -11,8 +11,9 @@ choice: what it is divided by is a number of places, so nothing infinite comes i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from ..ir.dims import Dim, Shape
+from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
 from .patterns import Rewriter, Rule, rule
 
@@ -34,11 +35,8 @@ class Cut:
 def maximum_of_slices(rw: Rewriter, n: Node) -> Node | None:
     """`max` over the axes of windows -> `np.maximum` of slices, one axis at a time."""
     x = n.args[0]
-    if x.kind != "real":
-        return None
-    cuts = _split_axes(x, n.attrs["axes"])
-    cuts = _window_axes(x, n.attrs["axes"]) if cuts is None else cuts
-    if not cuts or any(cut.size > MOST for cut in cuts):
+    cuts = windows_under(n)
+    if x.kind != "real" or not cuts or any(cut.size > MOST for cut in cuts):
         return None
     made = x.args[0]
     for cut in cuts:
@@ -49,6 +47,13 @@ def maximum_of_slices(rw: Rewriter, n: Node) -> Node | None:
         if cut is not cuts[-1]:
             rw.graph.hint(made, "row_max")
     return rw.make("reshape", made, shape=n.shape)
+
+
+def windows_under(n: Node) -> list[Cut] | None:
+    """The windows that a reduction is taken over; None or [] where it is over none."""
+    x, axes = n.args[0], n.attrs["axes"]
+    cuts = _split_axes(x, axes)
+    return _window_axes(x, axes) if cuts is None else cuts
 
 
 def _split_axes(x: Node, axes: tuple[int, ...]) -> list[Cut] | None:
@@ -115,13 +120,65 @@ def share_of_maximum(rw: Rewriter, n: Node) -> Node | None:
     share = spread.args[0]
     if not (share.is_a("div") and len(share.shape) > 2):
         return None
-    if not any(p.is_a("max") for p in rw.adjoint_of.get(share.args[0], ())):
-        return None
     where = rw.make("reshape", c, shape=spread.shape) if flat else c
+    if not any(p.is_a("max") for p in rw.adjoint_of.get(share.args[0], ())):
+        gated = _gated(rw, where, share)
+        if gated is None:
+            return None
+        share, where = gated
+        spread = rw.broadcast(share, spread.shape)
     made = rw.make("masked", spread, where)
     for node, name in ((share, "share"), (made, "d_windows")):
         rw.graph.hint(node, name)
     return rw.make("reshape", made, shape=n.shape) if flat else made
 
 
+def _gated(rw: Rewriter, c: Node, share: Node) -> tuple[Node, Node] | None:
+    """The share and its mask, where what comes in has a mask as well: relu's, after the pool.
+
+    `where(hit & (h > 0), d / count, 0)` is `where(hit, d * (h > 0) / count, 0)`, and the
+    product `d * (h > 0)` is a quarter of it.
+    """
+    if not (c.is_a("and") and rw.unbound(c)):
+        return None
+    d, count = share.args
+    spread = next((a for a in c.args if a.is_a("broadcast")), None)
+    if spread is None or spread.args[0].shape != share.shape:
+        return None
+    hit = c.args[c.args[0] is spread]
+    gate = spread.args[0]
+    gate = gate.args[0] if gate.is_a("reshape") else gate
+    d = rw.make("reshape", d, shape=gate.shape)
+    d = rw.make("where", gate, d, rw.graph.zero(gate.shape))
+    if not d.is_a("masked"):
+        return None
+    return rw.make("div", rw.make("reshape", d, shape=share.shape), count), hit
+
+
+@rule("sum", "sum_over", "mean_over", safety="~")
+def sum_of_slices(rw: Rewriter, n: Node) -> Node | None:
+    """A sum over short axes -> a sum of slices, one axis at a time.
+
+    Not over leading or trailing axes, which are a product with ones.
+    """
+    x, axes = n.args[0], n.attrs["axes"]
+    rank = len(x.shape)
+    first, last = tuple(range(len(axes))), tuple(range(rank - len(axes), rank))
+    sizes = [x.shape[i].integer or MOST + 1 for i in axes]
+    if x.kind != "real" or axes in (first, last) or max(sizes) > MOST:
+        return None
+    made = x
+    for axis, k in zip(axes, sizes, strict=True):
+        cut = Cut(axis, k, k, 1, ONE)
+        parts = [_slice(rw, made, cut, i) for i in range(k)]
+        made = parts[0]
+        for part in parts[1:]:
+            made = rw.make("add", made, part)
+    if n.is_a("mean_over"):
+        count = rw.graph.const(prod(sizes))
+        made = rw.make("div", made, rw.graph.broadcast(count, made.shape))
+    return rw.make("reshape", made, shape=n.shape)
+
+
 RULES: tuple[Rule, ...] = (maximum_of_slices, share_of_maximum)
+PLANNED: tuple[Rule, ...] = (sum_of_slices,)  # with memory for what comes between

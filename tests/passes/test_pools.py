@@ -12,7 +12,7 @@ from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
 from gradc.compiler.passes import pools
-from gradc.compiler.passes.patterns import Rewriter
+from gradc.compiler.passes.patterns import Rewriter, Rule
 from gradc.compiler.passes.uses import count_uses
 
 N, H = Dim.symbol("N"), Dim.symbol("H")
@@ -45,9 +45,13 @@ def overlapping(x: Node) -> Node:
     return g.apply("max", g.apply("windows", x, **cut), axes=(4, 5))
 
 
-def rewritten(root: Node, adjoints: dict[Node, tuple[Node, ...]]) -> Node:
+def rewritten(
+    root: Node,
+    adjoints: dict[Node, tuple[Node, ...]],
+    rules: tuple[Rule, ...] = pools.RULES,
+) -> Node:
     order = topological([root])
-    rw = Rewriter(root.graph, pools.RULES)
+    rw = Rewriter(root.graph, rules)
     return rw.walk(order, count_uses(order, [root]), (), adjoints)[root]
 
 
@@ -94,3 +98,19 @@ def test_share_of_maximum() -> None:
     (before,) = evaluate([d], values, SIZES)
     (after,) = evaluate([made], values, SIZES)
     assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("op", ["sum", "sum_over", "mean_over"])
+def test_sum_of_slices(op: str) -> None:
+    x = Graph().leaf("input", "x", as_shape((N, 3, 2, 4, 3, 3)))
+    more = {} if op == "sum" else {"keep": False}
+    root = x.graph.apply(op, x, axes=(2, 4), **more)
+    made = rewritten(root, {}, pools.PLANNED)
+    assert {n.op.name for n in topological([made])} >= {"add", "slice"}
+    values = {"x": np.random.default_rng(4).normal(size=(2, 3, 2, 4, 3, 3))}
+    before, after = evaluate([root, made], values, SIZES)
+    np.testing.assert_allclose(after, before, rtol=1e-13)
+    for axes in ((0, 1), (4, 5), (1,)):  # products with ones, and a long axis
+        x = Graph().leaf("input", "x", as_shape((2, 5, 2, 4, 3, 3)))
+        root = x.graph.apply("sum", x, axes=axes)
+        assert rewritten(root, {}, pools.PLANNED) is root
