@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browsing import browser, opened  # noqa: F401 (fixtures)
 
 # Reasons for which a test may be skipped although every extra is installed: the material
 # is not part of the project, or far too large for it. `--strict-skips` fails on any other.

@@ -23,7 +23,7 @@ from .formula import Formula, names_in
 from .provenance import Trace
 from .text import text
 
-Kind = Literal["input", "param", "value", "loss", "adjoint", "layer"]
+Kind = Literal["input", "param", "value", "loss", "output", "adjoint", "layer"]
 Level = Literal["op", "layer"]
 INLINE = frozenset({"const", "size", "zero", "iota"})
 LONGEST = 44  # characters of a line in a box
@@ -85,22 +85,28 @@ def with_values(drawing: Drawing, values: Values) -> Drawing:
     return Drawing(drawing.name, boxes, drawing.arrows)
 
 
-def roots_of(mode: Mode) -> list[Node]:
-    """What a drawing ends in: the losses, or the outputs of a program without."""
+def roots_of(mode: Mode, everything: bool = False) -> list[Node]:
+    """What a drawing ends in: the losses, or the outputs of a program without.
+
+    `everything`: the metrics and outputs beside the losses too.
+    """
+    roots = [r.node for r in mode.losses]
     if mode.total is not None:
-        roots = [r.node for r in mode.losses]
-        return list(dict.fromkeys([*roots, mode.total.node]))
-    return [r.node for r in (*mode.outputs, *mode.metrics)]
+        roots.append(mode.total.node)
+    if mode.total is None or everything:
+        roots += [r.node for r in (*mode.outputs, *mode.metrics)]
+    return list(dict.fromkeys(roots))
 
 
 # ----------------------------------------------------------------------- by operation
 Made = tuple[Drawing, dict[str, Node], dict[Node, str]]
 
 
-def by_op(trace: Trace) -> Made:
+def by_op(trace: Trace, everything: bool = False) -> Made:
+    """A box for each operation. `everything`: metrics and outputs beside the losses."""
     mode = trace.program.training
-    roots = roots_of(mode)
-    ends = set(roots)
+    roots = roots_of(mode, everything)
+    ends = _ends(mode, everything)
     boxes: list[Box] = []
     arrows: list[Arrow] = []
     nodes: dict[str, Node] = {}
@@ -111,7 +117,7 @@ def by_op(trace: Trace) -> Made:
             continue
         id_ = f"n{len(boxes)}"
         box_of[n] = id_
-        boxes.append(_box(trace, n, id_, n in ends))
+        boxes.append(_box(trace, n, id_, ends.get(n, "value")))
         if n.op.family != "tuple":
             nodes[id_] = n
         for k, a in enumerate(n.args):
@@ -140,18 +146,26 @@ def _ordered(n: Node) -> bool:
     return len(n.args) > 1 and n.op.name in ("sub", "div", "power", "where", "lt", "le")
 
 
-def _box(trace: Trace, n: Node, id_: str, end: bool) -> Box:
+def _ends(mode: Mode, everything: bool = False) -> dict[Node, Kind]:
+    """What a drawing ends in, and as what."""
+    found: dict[Node, Kind] = {n: "output" for n in roots_of(mode, everything)}
+    if mode.total is not None:
+        found |= {n: "loss" for n in roots_of(mode)}
+    return found
+
+
+def _box(trace: Trace, n: Node, id_: str, kind: Kind) -> Box:
     name = trace.named.of.get(n, "")
     shape = show(n.shape) if n.shape else ""
     span = n.origin.span
     line = span.line if hasattr(span, "line") else 0
     if not n.args:
-        kind: Kind = "param" if n.op.name == "param" else "input"
+        kind = "param" if n.op.name == "param" else "input"
         return Box(id_, name or str(n.attrs.get("name")), _lines(shape), kind, "", line)
     operation = _operation(n)
     title = name or operation
     lines = _lines(operation if name else "", shape)
-    return Box(id_, title, lines, "loss" if end else "value", "", line)
+    return Box(id_, title, lines, kind, "", line)
 
 
 def _lines(*parts: str) -> tuple[str, ...]:
@@ -187,7 +201,7 @@ def _by_layer(trace: Trace) -> Made:
     roots = roots_of(trace.program.training)
     order = _computed(roots)
     group = _groups(order)
-    ends = set(roots)
+    ends = _ends(trace.program.training)
     members: dict[Key, list[Node]] = {}
     for n in order:
         members.setdefault(group[n], []).append(n)
@@ -292,7 +306,7 @@ def _layer_box(
     id_: str,
     inside: list[Node],
     group: Mapping[Node, Key],
-    ends: set[Node],
+    ends: Mapping[Node, Kind],
 ) -> tuple[Box, Node]:
     last = inside[-1]
     shape = show(last.shape) if last.shape else ""
@@ -314,7 +328,8 @@ def _layer_box(
     copy = equations[k].copy if 0 <= k < len(equations) else ()
     if copy and last.origin.instances:
         title += f" [{', '.join(str(c) for c in copy)}]"
-    kind: Kind = "loss" if any(n in ends for n in inside) else "layer"
+    kinds = {ends[n] for n in inside if n in ends}
+    kind: Kind = next((k for k in ("loss", "output") if k in kinds), "layer")
     shown = ", ".join(names)
     lines = _lines(f"→ {shown}" if shown else "", ", ".join(params), shape)
     return (
@@ -410,6 +425,7 @@ COLORS: dict[Kind, tuple[str, str]] = {  # fill, line
     "value": ("#f4f4f4", "#777777"),
     "layer": ("#f4f4f4", "#777777"),
     "loss": ("#fbe3e4", "#b5454a"),
+    "output": ("#efe6f7", "#7d55a5"),
     "adjoint": ("#e6f4ea", "#3f8f5b"),
 }
 

@@ -11,18 +11,17 @@ belongs to what is the provenance that `gradc explain FILE:LINE` prints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..autodiff.reverse import groups, reverse, seeds
 from ..backend.cost import costs, evaluate
-from ..backend.plan import Plan
 from ..ir.node import Node
 from ..passes import tidy
+from ..source import Source, Span
 from .costs import MOVES, Costs, Sizes, count
 from .derivation import derivations
-from .drawing import Drawing, by_op
+from .drawing import Drawing, by_op, with_values
 from .formula import Formula, Name, names_in
 from .mathml import mathml, mathml_name
 from .page import Prose, Row, Statement
@@ -32,7 +31,8 @@ from .report import Extra, shape_note
 from .stations import UNNAMED
 
 Values = Mapping[Node, str]
-FORWARDS = ("forward", "evaluate", "predict")  # the first that a program has is shown
+FORWARDS = ("forward", "evaluate", "predict")
+SHORT = 24  # characters of a value that stands in a box too
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Explorer:
 
     name: str
     drawing: Drawing
-    chips: dict[str, str]  # box -> the name of its adjoint
-    text: Listing
-    forward: Listing
-    backward: Listing
+    chips: dict[str, tuple[str, ...]]  # box -> the name of its adjoint, and its value
+    text: tuple[Listing, ...]  # the program, and the files that it uses
+    forward: tuple[Listing, ...]
+    backward: tuple[Listing, ...]
     document: dict[str, Any]
 
 
@@ -68,22 +68,10 @@ class _Said:
 
 def nodes_of(trace: Trace) -> list[Node]:
     """The nodes whose values the page could show: those of boxes, and their adjoints."""
-    _, nodes, _ = by_op(trace)
-    seeded = seeded_adjoints(trace) if nodes else {}
-    found = dict.fromkeys(nodes.values())
-    every = [*found, *(seeded[n] for n in found if n in seeded)]
+    _, nodes, _ = by_op(trace, everything=True)
+    adjoints = trace.joint.adjoints
+    every = [*nodes.values(), *(adjoints[n] for n in nodes.values() if n in adjoints)]
     return [n for n in dict.fromkeys(every) if n.op.name not in UNNAMED]
-
-
-def seeded_adjoints(trace: Trace) -> dict[Node, Node]:
-    """The adjoint of every value, for a loss whose own adjoint is 1."""
-    found: dict[Node, Node] = {}
-    for roots, wanted in groups(trace.program, ()):
-        one = roots[0].node.graph.const(1)
-        made = reverse(seeds(roots, one), list(wanted.values())).adjoints
-        for n, adjoint in made.items():
-            found.setdefault(n, adjoint)
-    return found
 
 
 def explorer(
@@ -91,7 +79,7 @@ def explorer(
 ) -> Explorer:
     """The page's data. `numbers` says where the values come from."""
     record = record_of(trace)
-    drawing, _, box_of = by_op(trace)
+    drawing, _, box_of = by_op(trace, everything=True)
     owner: dict[str, Node] = {}
     for n, id_ in box_of.items():
         owner.setdefault(id_, n)  # the first: broadcasts of it come later
@@ -101,66 +89,83 @@ def explorer(
         if n in trace.joint.adjoints and n.op.family != "tuple"
     }
     named = trace.named
-    first = next(f for f in (*FORWARDS, "init") if f in trace.plan.functions)
-    forward, backward = record.reached(first), record.reached("backward")
+    functions = trace.plan.functions
+    shown = [f for f in FORWARDS if f in functions] or ["init"]
+    forward = _reached(record, shown)
+    backward = _reached(record, ["backward"])
     values = values or {}
-    seeded = seeded_adjoints(trace) if values else {}
     said, said_adjoint, signs = _formulas(trace, owner, adjoints)
-    flops = _flops(trace.plan, first, sizes)
-    flops_back = _flops(trace.plan, "backward", sizes)
-    lines, by_node = _lines(record)
+    flops = _flops(trace, shown, sizes)
+    flops_back = _flops(trace, ["backward"], sizes)
+    sheets = Sheets(record, shown)
+    paths = {p.node: p.path for p in trace.program.params}
     items: list[dict[str, Any]] = []
     for box in drawing.boxes:
         n = owner[box.id]
-        image = trace.plan.joint.image.get(n, n)
         item: dict[str, Any] = {
             "id": box.id,
             "kind": box.kind,
             "title": box.title,
             "what": n.op.name,
+            "path": paths.get(n, ""),
             "shape": shape_note(n.shape) if n.op.family != "tuple" else "",
-            "lines": by_node.get(n) or [k for k in [record.line_of(n)] if k],
-            "place": _place(record, n),
-            "forward": _numbers(forward.get(n, ())),
+            "lines": sheets.rows_of(n),
+            "place": sheets.place(n),
+            "forward": forward.get(n) or sheets.emitted(n, box.kind),
             "rows": _rows(named(n) or "", said.get(n), signs),
-            "flops": flops.get(image),
+            "flops": flops.get(_image(trace, n)),
             "value": values.get(n, ""),
         }
         adjoint = adjoints.get(box.id)
         if adjoint is not None:
-            image = trace.plan.joint.image.get(adjoint, adjoint)
             own = named.adjoint(n) if named(n) is not None else ""
+            one = "1" if values and adjoint.op.name == "seed" else ""
             item["adjoint"] = {
                 "name": own,
-                "backward": _numbers(backward.get(adjoint, ())),
+                "backward": backward.get(adjoint, []),
                 "rows": _rows(own or "δ", said_adjoint.get(n), signs),
-                "flops": flops_back.get(image),
-                "value": values.get(seeded.get(n, adjoint), ""),
+                "flops": flops_back.get(_image(trace, adjoint)),
+                "value": values.get(adjoint, one),
             }
         items.append(item)
     index = {item["id"]: k for k, item in enumerate(items)}
-    arrows = [[index[a.tail], index[a.head]] for a in drawing.arrows]
-    found = count(trace.plan, trace.written.names, sizes)
     document = {
         "version": 1,
         "name": trace.program.name,
         "sizes": dict(sizes),
         "numbers": numbers,
-        "functions": [first, "backward"],
+        "functions": shown,
         "items": items,
-        "arrows": arrows,
-        "lines": _with_costs(lines, found, trace),
+        "arrows": [[index[a.tail], index[a.head]] for a in drawing.arrows],
+        "files": [[x.title, x.first, len(x.lines)] for x in sheets.files],
+        "lines": sheets.document(
+            count(trace.plan, trace.written.names, sizes), trace.program.name
+        ),
     }
-    chips = {box: items[index[box]]["adjoint"]["name"] or "δ" for box in adjoints}
+    chips = {
+        box: tuple(t for t in (found["name"] or "δ", _short(found["value"])) if t)
+        for box in adjoints
+        for found in (items[index[box]]["adjoint"],)
+    }
+    told = {item["id"]: _short(item["value"]) for item in items}
     return Explorer(
         trace.program.name,
-        drawing,
+        with_values(drawing, told),
         chips,
-        Listing(trace.source.name, 1, tuple(trace.source.text.split("\n"))),
-        _listing(record, first),
-        _listing(record, "backward"),
+        sheets.files,
+        tuple(_listing(record, f) for f in shown),
+        (_listing(record, "backward"),) if "backward" in functions else (),
         document,
     )
+
+
+def _image(trace: Trace, n: Node) -> Node:
+    return trace.plan.joint.image.get(n, n)
+
+
+def _short(value: str) -> str:
+    """A value that fits into a box."""
+    return value if len(value) <= SHORT and "\n" not in value else ""
 
 
 # --------------------------------------------------------------------------- formulas
@@ -201,7 +206,9 @@ def _formulas(
     moved = {n: name for n, name in moved.items() if n.op.name not in ("const", "size")}
     fresh = Fresh([*names.values(), *signs])
     roots = [table.get(n, n) for n in wanted]
-    reading = read_all([n for n in roots if n not in moved], moved.get, fresh)
+    own = {table.get(n, n) for n in left}  # read although they have a name
+    read = [n for n in roots if n in own or n not in moved]
+    reading = read_all(read, moved.get, fresh)
     parts = {p.name: p for p in reading.parts}
     loops = {loop.name: loop for loop in reading.loops}
 
@@ -254,78 +261,136 @@ def _row(row: Row, signs: set[str]) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------ lines
-def _lines(record: Record) -> tuple[dict[int, dict[str, Any]], dict[Node, list[int]]]:
-    """For each line that computes: its equations' emitted lines; for nodes: their lines."""
-    trace = record.trace
-    last = trace.source.text.count("\n") + 1
-    found: dict[int, dict[str, Any]] = {}
-    by_node: dict[Node, list[int]] = {}
-    told: set[tuple[int, int]] = set()
-    for number in range(1, last + 1):
-        statement = record.statement(number)
-        span = (number, number) if statement is None else lines_of(statement.span)
-        if span in told:
-            continue
-        told.add(span)
-        nodes = record.nodes(number)
-        leaf = record.leaf(number)
-        if leaf is not None:
-            nodes = [leaf, *nodes]
-        emitted: dict[str, list[EmittedLine]] = {}
-        for e in record.equations(number):
-            for line in record.block(e):
-                emitted.setdefault(line.function, []).append(line)
-        if not nodes and not emitted:
-            continue
-        for n in nodes:
-            own = record.line_of(n)
-            here = [own] if own and span[0] <= own <= span[1] else [*_range(span)]
-            by_node.setdefault(n, here)
-        entry = {
-            "emitted": {f: _numbers(lines) for f, lines in emitted.items()},
-            "first": span[0],
-            "last": span[1],
-        }
-        for k in _range(span):
-            found[k] = entry
-    return found, by_node
+class Sheets:
+    """The program and the files that it uses, one under the other: rows from 1 on.
+
+    For each row, the emitted lines of what it says; for each node, its rows.
+    """
+
+    def __init__(self, record: Record, functions: Sequence[str]) -> None:
+        self.record = record
+        self.functions = (*functions, "backward")
+        main = record.trace.source
+        sources = dict.fromkeys([main])
+        for n in record.order:
+            if isinstance(n.origin.span, Span):
+                sources.setdefault(n.origin.span.source)
+        self.first: dict[Source, int] = {}
+        files: list[Listing] = []
+        at = 1
+        for source in sources:
+            lines = tuple(source.text.removesuffix("\n").split("\n"))
+            self.first[source] = at
+            files.append(Listing(source.name, at, lines))
+            at += len(lines)
+        self.files = tuple(files)
+        self.entries: dict[int, dict[str, Any]] = {}
+        self.by_node: dict[Node, list[int]] = {}
+        self._main(len(files[0].lines))
+        self._used(main)
+
+    def _main(self, last: int) -> None:
+        """The rows of the program: those of a statement share what came of it."""
+        record = self.record
+        told: set[tuple[int, int]] = set()
+        for number in range(1, last + 1):
+            statement = record.statement(number)
+            span = (number, number) if statement is None else lines_of(statement.span)
+            if span in told:
+                continue
+            told.add(span)
+            nodes = [*record.leaves(number), *record.nodes(number)]
+            blocks = [x for e in record.equations(number) for x in record.block(e)]
+            if not nodes and not blocks:
+                continue
+            for n in nodes:
+                own = record.line_of(n)
+                within = span[0] <= own <= span[1]
+                self.by_node.setdefault(n, [own] if within else [*_range(span)])
+            entry = {
+                "emitted": self._by_function(blocks),
+                "first": span[0],
+                "last": span[1],
+            }
+            for k in _range(span):
+                self.entries[k] = entry
+
+    def _used(self, main: Source) -> None:
+        """The rows of the other files, each with the lines of the values made there."""
+        found: dict[int, dict[EmittedLine, None]] = {}
+        for n in self.record.order:
+            span = n.origin.span
+            if not isinstance(span, Span) or span.source is main:
+                continue
+            row = self.first[span.source] + span.line - 1
+            self.by_node.setdefault(n, []).insert(0, row)  # the innermost first
+            found.setdefault(row, {}).update(dict.fromkeys(self.record.lines(n)))
+        for row, lines in sorted(found.items()):
+            emitted = self._by_function(lines)
+            self.entries[row] = {"emitted": emitted, "first": row, "last": row}
+
+    def _by_function(self, lines: Iterable[EmittedLine]) -> dict[str, list[int]]:
+        made: dict[str, list[EmittedLine]] = {}
+        for line in lines:
+            if line.function in self.functions:
+                made.setdefault(line.function, []).append(line)
+        return {f: _numbers(xs) for f, xs in made.items()}
+
+    def rows_of(self, n: Node) -> list[int]:
+        own = self.record.line_of(n)
+        return self.by_node.get(n) or ([own] if own else [])
+
+    def place(self, n: Node) -> str:
+        """`mlp.net:10`, or nothing for what nobody wrote."""
+        rows = self.rows_of(n)
+        if not rows:
+            return ""
+        at = max((x for x in self.files if x.first <= rows[0]), key=lambda x: x.first)
+        return f"{at.title}:{rows[0] - at.first + 1}"
+
+    def emitted(self, n: Node, kind: str) -> list[int]:
+        """The lines of a metric or an output whose value is another one in `evaluate`."""
+        k = n.origin.equation
+        if kind != "output" or not 0 <= k < len(self.record.trace.program.equations):
+            return []
+        block = self.record.block(self.record.trace.program.equations[k])
+        return _numbers(x for x in block if x.function in self.functions[:-1])
+
+    def document(self, found: Costs, name: str) -> dict[str, Any]:
+        """The rows, as JSON has keys, with what they cost."""
+        by_place = {line.place: line for line in found.lines}
+        made = {}
+        for row, entry in self.entries.items():
+            cost = by_place.get(f"{name}:{entry['first']}")
+            more = {}
+            if cost is not None and row < self.files[0].first + len(
+                self.files[0].lines
+            ):
+                more = {
+                    "flops": [cost.forward.flops, cost.backward.flops],
+                    "bytes": [cost.forward.bytes, cost.backward.bytes],
+                    "kept": cost.kept,
+                }
+            made[str(row)] = {**entry, **more}
+        return made
 
 
 def _range(span: tuple[int, int]) -> range:
     return range(span[0], span[1] + 1)
 
 
-def _with_costs(
-    lines: Mapping[int, dict[str, Any]], found: Costs, trace: Trace
-) -> dict[str, Any]:
-    """The lines, as JSON has keys, with what they cost."""
-    by_place = {line.place: line for line in found.lines}
-    made = {}
-    for number, entry in lines.items():
-        cost = by_place.get(f"{trace.source.name}:{entry['first']}")
-        more = {}
-        if cost is not None:
-            more = {
-                "flops": [cost.forward.flops, cost.backward.flops],
-                "bytes": [cost.forward.bytes, cost.backward.bytes],
-                "kept": cost.kept,
-            }
-        made[str(number)] = {**entry, **more}
-    return made
-
-
-def _place(record: Record, n: Node) -> str:
-    """`mlp.net:10`, or nothing for what nobody wrote."""
-    k = n.origin.equation
-    equations = record.trace.program.equations
-    if not 0 <= k < len(equations) or not equations[k].line:
-        return ""
-    return record.place(equations[k])
-
-
 def _numbers(lines: Iterable[EmittedLine]) -> list[int]:
     """The numbers of lines of the module, each once."""
     return sorted({k for x in lines for k in range(x.first, x.last + 1)})
+
+
+def _reached(record: Record, functions: Iterable[str]) -> dict[Node, list[int]]:
+    """The lines of some functions that compute each node."""
+    found: dict[Node, list[int]] = {}
+    for f in functions:
+        for n, lines in record.reached(f).items():
+            found.setdefault(n, []).extend(_numbers(lines))
+    return found
 
 
 def _listing(record: Record, function: str) -> Listing:
@@ -344,16 +409,15 @@ def _listing(record: Record, function: str) -> Listing:
     return Listing(function, start + 1, tuple(text[start:end]))
 
 
-def _flops(plan: Plan, function: str, sizes: Sizes) -> dict[Node, float]:
-    """The operations of each node of a function, as `gradc cost` counts them."""
-    f = plan.functions.get(function)
-    if f is None:
-        return {}
-    return {
-        n: (
-            0.0
-            if n.op.name in MOVES and n not in plan.views.folded
-            else evaluate(cost, dict(sizes))
-        )
-        for n, cost in costs(plan, f)
-    }
+def _flops(trace: Trace, functions: Iterable[str], sizes: Sizes) -> dict[Node, float]:
+    """The operations of each node in the first function that has it, as `gradc cost`
+    counts them."""
+    plan = trace.plan
+    found: dict[Node, float] = {}
+    for name in functions:
+        f = plan.functions.get(name)
+        for n, cost in costs(plan, f) if f is not None else ():
+            moved = n.op.name in MOVES and n not in plan.views.folded
+            if n not in found:
+                found[n] = 0.0 if moved else evaluate(cost, dict(sizes))
+    return found

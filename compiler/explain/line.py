@@ -29,10 +29,8 @@ def line_sections(trace: Trace, line: int) -> tuple[list[Section], set[str]]:
     """All that came of a line, and which names are adjoints."""
     record = record_of(trace)
     sections = [_text(record, line)]
-    nodes = record.nodes(line)
-    leaf = record.leaf(line)
-    if leaf is not None:
-        nodes = [leaf, *nodes]
+    leaves = record.leaves(line)
+    nodes = [*leaves, *record.nodes(line)]
     if not nodes:
         words = (
             "nothing is computed here: what it says is used where it is called or named"
@@ -40,13 +38,13 @@ def line_sections(trace: Trace, line: int) -> tuple[list[Section], set[str]]:
         sections.append(Section("", (Prose(words),)))
         return sections, set()
     sections.append(_dag(record, nodes))
-    values, adjoints = _formulas(record, nodes)
+    values, adjoints, signs = _formulas(record, nodes)
     if values.rows:
         sections.append(values)
     if adjoints.rows:
         sections.append(adjoints)
-    sections += _emitted(record, line, leaf)
-    return sections, {r.left for r in adjoints.rows if isinstance(r, Statement)}
+    sections += _emitted(record, line, leaves)
+    return sections, signs
 
 
 def _text(record: Record, line: int) -> Section:
@@ -99,14 +97,16 @@ def _dag(record: Record, nodes: list[Node]) -> Section:
     return Section(f"Nodes of the graph ({len(nodes)})", (Code(lines),))
 
 
-def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section]:
-    """The named values among them, and their adjoints."""
+def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section, set[str]]:
+    """The named values among them, their adjoints, and the names of all adjoints."""
     trace = record.trace
     here = {trace.named.of[n] for n in nodes if n in trace.named.of}
     values: list[Row] = []
     adjoints: list[Row] = []
     told: set[str] = set()
+    signs: set[str] = set()
     for d in derivations(trace.program, trace.named):
+        signs |= {s.name for s in d.steps}
         parts = {p.name: p for p in d.parts}
         loops = {loop.name: loop for loop in d.loops}
 
@@ -132,15 +132,16 @@ def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section]:
         for n in left:
             note = show(n.shape) if n.shape else ""
             values.append(Statement(names[n], (reading.formulas[n],), note))
-    return Section("Values", tuple(values)), Section("Adjoints", tuple(adjoints))
+    sections = Section("Values", tuple(values)), Section("Adjoints", tuple(adjoints))
+    return (*sections, signs)
 
 
-def _emitted(record: Record, line: int, leaf: Node | None) -> list[Section]:
+def _emitted(record: Record, line: int, leaves: list[Node]) -> list[Section]:
     """The lines of each function, with their numbers."""
     found: list[EmittedLine] = []
     for e in record.equations(line):
         found += record.block(e)
-    if leaf is not None:
+    for leaf in leaves:
         name = record.trace.written.names.get(leaf, "")
         adjoint = f"d_{name}"
         found += [
@@ -161,9 +162,7 @@ def _emitted(record: Record, line: int, leaf: Node | None) -> list[Section]:
 def line_document(trace: Trace, line: int) -> dict[str, Any]:
     """The same as data."""
     record = record_of(trace)
-    nodes = record.nodes(line)
-    leaf = record.leaf(line)
-    nodes = nodes if leaf is None else [leaf, *nodes]
+    nodes = [*record.leaves(line), *record.nodes(line)]
     return {
         "version": 1,
         "name": trace.program.name,

@@ -146,7 +146,7 @@ def _row_text(row: Row) -> list[str]:
     if not shown and row.value and "\n" not in row.value:
         shown, value = [row.value], ""
     else:
-        value = row.value
+        value = "" if shown and row.value == shown[-1] else row.value
     head = f"{pad}{row.left} {row.sign} {shown[0]}" if shown else f"{pad}{row.left}"
     lines = [head]
     if len(shown) > 1:

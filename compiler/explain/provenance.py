@@ -135,15 +135,12 @@ class Record:
             return span.line
         return 0
 
-    def leaf(self, line: int) -> Node | None:
-        """The input, parameter or state that a line declares."""
+    def leaves(self, line: int) -> list[Node]:
+        """The inputs, parameters and states that a line declares."""
         program = self.trace.program
         places = [(i.line, i.node) for i in program.inputs]
         places += [(p.line, p.node) for p in (*program.params, *program.states)]
-        for at, node in places:
-            if at == line and node in self.numbers:
-                return node
-        return None
+        return [node for at, node in places if at == line and node in self.numbers]
 
     def lines(self, node: Node) -> list[EmittedLine]:
         """The lines of the module that bind a node (or its image after the passes)."""

@@ -18,7 +18,7 @@ from .exits import Exit, UsageError
 from .options import Parser, add_common, positive
 from .programs import one_blas_thread
 from .terminal import Terminal
-from .tracing import Numbers, parameter_of, shown, traced
+from .tracing import Numbers, add_point, numbers_of, parameter_of, shown, traced
 
 if TYPE_CHECKING:
     from gradc.compiler.explain.provenance import Trace
@@ -49,16 +49,7 @@ def parser() -> Parser:
         metavar="N",
         help="show up to so many paths one by one (16)",
     )
-    made.add_argument(
-        "--at",
-        metavar="x=1,w=0.5|FILE:ROW",
-        action="append",
-        default=[],
-        help="numbers beside the formulas; what is not given is drawn",
-    )
-    made.add_argument(
-        "--size", metavar="N=8", action="append", default=[], help="a size, for --at"
-    )
+    add_point(made)
     made.add_argument(
         "--columns",
         action="store_true",
@@ -92,7 +83,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     if found:
         args.file, line = found[1], int(found[2])
     trace, options, folder = traced(args)
-    numbers = Numbers(trace, options, args, folder, args.at) if args.at else None
+    numbers = numbers_of(args, trace, options, folder)
     if line:
         return explain_line(trace, line, args, terminal)
     terminal.product(explained(trace, args, numbers))

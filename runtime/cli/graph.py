@@ -15,7 +15,7 @@ from .exits import Exit, UsageError
 from .options import Parser, add_common
 from .programs import one_blas_thread
 from .terminal import Terminal
-from .tracing import Numbers, shown, traced
+from .tracing import add_point, numbers_of, shown, traced
 
 SUMMARY = "the computational graph as DOT, SVG or Mermaid"
 
@@ -44,16 +44,7 @@ def parser() -> Parser:
     made.add_argument(
         "--grad", action="store_true", help="the adjoints too, from the loss back"
     )
-    made.add_argument(
-        "--at",
-        metavar="x=1,w=0.5|FILE:ROW",
-        action="append",
-        default=[],
-        help="values in the boxes; what is not given is drawn",
-    )
-    made.add_argument(
-        "--size", metavar="N=8", action="append", default=[], help="a size, for --at"
-    )
+    add_point(made)
     add_common(made)
     return made
 
@@ -67,8 +58,8 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     drawing, nodes = draw(trace, args.box, args.grad)
     if not drawing.boxes:
         raise UsageError("nothing-to-draw", f"{trace.program.name} computes nothing")
-    if args.at:
-        numbers = Numbers(trace, options, args, folder, args.at)
+    numbers = numbers_of(args, trace, options, folder)
+    if numbers is not None:
         found = numbers.of(nodes)
         values = {key: shown(array) for key, array in found.items()}
         drawing = with_values(drawing, values)

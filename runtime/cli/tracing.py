@@ -1,7 +1,7 @@
 """From a verb's flags to a traced program and to numbers: what explain, graph and cost share.
 
-trace = trace_of(args, terminal)
-numbers = Numbers(trace, options, point_of(args.at, …))
+trace, options, folder = traced(args)
+numbers = numbers_of(args, trace, options, folder)    # --at and --data
 numbers.of({"z": node})                  # arrays, computed by an emitted module
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .exits import UsageError
-from .options import sizes, suggestion
+from .options import Parser, sizes, suggestion
 from .programs import in_time, load, options_of, source_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,33 @@ if TYPE_CHECKING:
     from gradc.compiler.explain.provenance import Trace
     from gradc.compiler.ir.node import Node
 
+    from ..data import Part
     from ..network import Network
+
+
+def add_point(parser: Parser) -> None:
+    """The flags that say at which numbers a program is shown."""
+    parser.add_argument(
+        "--at",
+        metavar="x=1,w=0.5|FILE:ROW",
+        action="append",
+        default=[],
+        help="show the values there; what is not given is drawn",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="[NAME=]PATH",
+        action="append",
+        default=[],
+        help="show the values at the first batch of these data",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="N=8",
+        action="append",
+        default=[],
+        help="a size of what is drawn",
+    )
 
 
 def traced(args: Namespace) -> tuple[Trace, Options, Path]:
@@ -86,6 +112,15 @@ def _split(text: str) -> list[str]:
     return [p for p in [*parts, text[start:]] if p.strip()]
 
 
+def numbers_of(
+    args: Namespace, trace: Trace, options: Options, folder: Path
+) -> Numbers | None:
+    """The numbers that the flags ask for, if they do."""
+    if not args.at and not args.data:
+        return None
+    return Numbers(trace, options, args, folder)
+
+
 class Numbers:
     """A point: inputs and parameters as given, the others drawn; and values there.
 
@@ -98,7 +133,6 @@ class Numbers:
         options: Options,
         args: Namespace,
         folder: Path,
-        at: Sequence[str],
     ) -> None:
         from gradc.compiler.driver import compile_program
 
@@ -106,7 +140,8 @@ class Numbers:
 
         self.trace = trace
         self.options = replace(options, level=1, wrt=())
-        self.given, self.row = assignments_at(at)
+        self.given, self.row = assignments_at(args.at)
+        self.batch = ", ".join(args.data)
         compiled = compile_program(trace.program, self.options)
         self.network = load(compiled)
         self.signature = compiled.signature
@@ -144,35 +179,49 @@ class Numbers:
         return {} if shapes else dict.fromkeys(rows, 1)
 
     def _data(self, args: Namespace, folder: Path) -> dict[str, Any]:
-        if not self.row:
+        """The inputs that files give: one row, or the first batch that is trained on."""
+        if self.row and args.data:
+            raise UsageError(
+                "command-line", f"give a batch or a row: --data or --at {self.row}"
+            )
+        if not self.row and not args.data:
             return {}
         path, _, number = self.row.rpartition(":")
-        if not path or not number.isdigit() or int(number) < 1:
+        if self.row and (not path or not number.isdigit() or int(number) < 1):
             raise UsageError(
                 "command-line",
                 f"`--at {self.row}` is neither NAME=VALUE nor FILE:ROW",
                 help="e.g. `--at x=1,w=0.5`, or the 17th row of a file: `--at data.csv:17`",
             )
-        import numpy as np
-
         from ..data import load as load_data
         from ..settings import Settings
 
+        data = args.data or [path]
         settings = replace(
-            Settings.of(self.signature, data=[path], dtype="float64"), valid=None
+            Settings.of(self.signature, data=data, dtype="float64"), valid=None
         )
         part = load_data(self.signature, settings, folder, "train").train
         names = [i["name"] for i in self.signature["inputs"]]
+        if args.data:
+            arrays, _ = next(part.batches(names, 0, settings.seed, settings.batch_of))
+            found = dict(zip(names, arrays, strict=True))
+            return {name: a for name, a in found.items() if a is not None}
+        return self._one_row(part, names, path, int(number))
+
+    def _one_row(
+        self, part: Part, names: list[str], path: str, number: int
+    ) -> dict[str, Any]:
+        import numpy as np
+
         arrays = dict(zip(names, part.arrays(names), strict=True))
-        k = int(number)
         for table in part.tables.values():
-            if k > table.rows:
+            if number > table.rows:
                 raise UsageError(
                     "command-line", f"`--at {self.row}`: {path} has {table.rows} rows"
                 )
             for name in table.columns:
                 if name in arrays:
-                    arrays[name] = np.asarray(arrays[name][k - 1 : k])
+                    arrays[name] = np.asarray(arrays[name][number - 1 : number])
         return arrays
 
     def _inputs(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,10 +259,14 @@ class Numbers:
     def said(self) -> str:
         """Where the numbers come from."""
         given = list(self.given)
-        drawn = [name for name in self.inputs if name not in given and not self.row]
+        read = bool(self.row or self.batch)
+        drawn = [name for name in self.inputs if name not in given and not read]
         others = len(self.network.places) - len(self.parameters)
         parts = [f"{', '.join(given)} as given"] if given else []
         parts += [f"the inputs are row {self.row}"] if self.row else []
+        parts += (
+            [f"the inputs are the first batch of {self.batch}"] if self.batch else []
+        )
         parts += [f"{', '.join(drawn)} drawn"] if drawn else []
         if others:
             these = "the other parameters" if self.parameters else "parameters"

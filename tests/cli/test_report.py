@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsing import Opened, too_wide
 
 from gradc.charts import Axis, Curve, axis, lines, matrix, scatter
 from gradc.cli.picture import boxes_of, picture, place
@@ -211,36 +209,12 @@ def test_classes_have_a_matrix(gradc: Any, tmp_path: Path) -> None:
     assert "<th scope=col>iris</th><th scope=col>rose</th>" in text
 
 
-def test_the_page_in_a_browser(report: Path, tmp_path: Path) -> None:
-    """Headless Chromium lays it out: every chart has a size, and nothing sticks out at the
-    sides of a narrow window."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    probe = """<script>addEventListener('load', () => {
-        const sizes = [...document.querySelectorAll('svg')].map(s => {
-            const b = s.getBoundingClientRect(); return b.width > 99 && b.height > 40; });
-        const wide = document.documentElement.scrollWidth - innerWidth;
-        document.title = JSON.stringify([sizes, wide]); });</script></head>"""
-    text = report.read_text(encoding="utf-8").replace("</head>", probe)
-    (tmp_path / "probed.html").write_text(text, encoding="utf-8")
+@pytest.mark.browser
+def test_the_page_in_a_browser(report: Path, opened: Opened) -> None:
+    """Every chart has a size, and nothing sticks out at the sides of a narrow window."""
     for width in (400, 1280):
-        done = subprocess.run(
-            [
-                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-                "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync",
-                f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
-                "--virtual-time-budget=2000", "--dump-dom",
-                (tmp_path / "probed.html").as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )  # fmt: skip
-        title = re.search(r"<title>(.*?)</title>", done.stdout)
-        assert title is not None
-        sizes, wide = json.loads(title[1])
-        assert len(sizes) >= 4 and all(sizes), sizes
-        assert wide <= 0, f"{wide} pixels too wide at {width}"
+        shown = opened(report, width)
+        sizes = [chart.bounding_box() for chart in shown.query_selector_all("svg")]
+        assert len(sizes) >= 4
+        assert all(s["width"] > 99 and s["height"] > 40 for s in sizes), sizes
+        assert too_wide(shown) <= 0
