@@ -6,7 +6,7 @@ t + 1. A carry that nobody collects is one array, changed at every step. What is
 is written where it stays; `buffers` makes the lists of the steps' views, so that a step is
 
     for h_before, a, h in zip(h_before_steps, a_steps, h_steps):
-        np.matmul(h_before, Wh, out=h)
+        np.dot(h_before, Wh, out=h)
         np.add(h, a, out=h)
         np.tanh(h, out=h)
 

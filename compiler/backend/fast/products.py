@@ -5,7 +5,7 @@ alone), columns (of the second alone), and those that are summed. Where each gro
 together in memory, the operands are views, turned and with groups merged, and BLAS reads
 them as they lie; an operand that lies otherwise is copied first.
 
-    "tnk,tnm->km"     np.matmul(x.reshape(T * N, k).T, d.reshape(T * N, m), out=d_W)
+    "tnk,tnm->km"     np.dot(x.reshape(T * N, k).T, d.reshape(T * N, m), out=d_W)
 """
 
 from __future__ import annotations
@@ -46,11 +46,10 @@ def product(frame: Frame, n: Node) -> bool:
         target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None:
         return False
-    if batch or (rows and columns):
-        line = f"np.matmul({first.token}, {second.token}, out={target.token})"
-    else:
-        line = f"np.dot({first.token}, {second.token}, out={target.token})"
-    frame.emit(line, out)
+    # np.dot begins .35 µs sooner, but takes no batch, and wants a contiguous place
+    plain = not batch and (target.contiguous or not (rows and columns))
+    call = "np.dot" if plain else "np.matmul"
+    frame.emit(f"{call}({first.token}, {second.token}, out={target.token})", out)
     frame.values[n] = out
     return True
 

@@ -156,12 +156,12 @@ def forward(params, x, y, work, rows):
     ) = work["forward"]
 
     # h = relu(x @ W1 + b1)                                                   test.net:9
-    np.matmul(x, W1, out=h)
+    np.dot(x, W1, out=h)
     np.add(h, b1, out=h)
     np.maximum(h, zeros, out=h)
 
     # scores = h @ W2 + b2                                                   test.net:10
-    np.matmul(h, W2, out=scores)
+    np.dot(h, W2, out=scores)
     np.add(scores, b2, out=scores)
 
     # loss = cross_entropy(scores, y)                                        test.net:11
@@ -213,15 +213,15 @@ def backward(saved, d_loss, work):
 
     # scores = h @ W2 + b2                                                   test.net:10
     #   d_W2 = h' d_scores,  d_b2 = sum over N of d_scores,  d_h = d_scores W2'
-    np.matmul(h_T, d_scores, out=d_W2)
+    np.dot(h_T, d_scores, out=d_W2)
     np.dot(ones_2, d_scores, out=d_b2)
-    np.matmul(d_scores, W2.T, out=d_h)
+    np.dot(d_scores, W2.T, out=d_h)
 
     # h = relu(x @ W1 + b1)                                                   test.net:9
     #   d_z = d_h where h > 0,  d_W1 = x' d_z,  d_b1 = sum over N of d_z
     np.greater(h, zero, out=mask)  # in place of h
     np.multiply(d_h, mask, out=d_z)  # in place of d_h
-    np.matmul(x.T, d_z, out=d_W1)
+    np.dot(x.T, d_z, out=d_W1)
     np.dot(ones_2, d_z, out=d_b1)
     return work["gradients"]
 

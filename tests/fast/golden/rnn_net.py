@@ -234,10 +234,10 @@ def forward(params, text, target, work, rows):
     np.add(total, b, out=total)
     h_all_part.fill(0)
     for h_before, h_2, total_t in zip(h_all_steps, h_all_steps_2, total_steps):
-        np.matmul(h_before, W, out=h_2)
+        np.dot(h_before, W, out=h_2)
         np.add(total_t, h_2, out=h_2)
         np.tanh(h_2, out=h_2)
-    np.matmul(h_all_rows, V, out=shifted_rows)
+    np.dot(h_all_rows, V, out=shifted_rows)
 
     # loss = cross_entropy(logits, target)                                   test.net:14
     np.copyto(turned, shifted_T)
@@ -301,7 +301,7 @@ def backward(saved, d_loss, work):
     #   d_V = h_after' d_logits,  d_h_after = d_logits V',
     #   d_E = scatter(d_total, text'),  d_b = sum over T, N of d_total,
     #   then step by step, from the last to the first
-    np.matmul(d_logits_rows, V.T, out=d_h_after_rows)
+    np.dot(d_logits_rows, V.T, out=d_h_after_rows)
     np.multiply(h_all_part_2, h_all_part_2, out=difference_2)
     np.subtract(one, difference_2, out=difference_2)
     d_h.fill(0)
@@ -311,13 +311,13 @@ def backward(saved, d_loss, work):
     ):
         np.add(z_t, d_h, out=d_total)
         np.multiply(d_total, difference_t, out=d_total)
-        np.matmul(d_total, W_turned, out=d_h)
+        np.dot(d_total, W_turned, out=d_h)
     np.copyto(laid_out_2, text.T)
     d_E.fill(0)
     add_rows(d_E, d_total_2_rows, laid_out_2_flat, rows_in_order)
-    np.matmul(h_all_T, d_total_2_rows, out=d_W)
+    np.dot(h_all_T, d_total_2_rows, out=d_W)
     np.dot(ones_2, d_total_2_rows, out=d_b)
-    np.matmul(h_all_T_2, d_logits_rows, out=d_V)
+    np.dot(h_all_T_2, d_logits_rows, out=d_V)
     return work["gradients"]
 
 
