@@ -19,7 +19,7 @@ from .patterns import (
     rule,
     scalar_under,
 )
-from .products import Monomial, scaled, split
+from .products import FACTORS, Monomial, scaled, split
 
 
 @rule("add", safety="=")
@@ -236,6 +236,47 @@ def where_same(rw: Rewriter, n: Node) -> Node | None:
 
 
 @rule("where", safety="~")
+def where_of_nothing(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, p * d, 0)` -> `p * d` for p = softmax(where(c, s, -inf)), 0 beyond c as it is.
+
+    A d that is no number there is a row that has none: the sum of p * d is over all of it.
+    """
+    c, a, b = n.args
+    for kept, zero, on in ((a, b, True), (b, a, False)):
+        if not zero.is_a("zero"):
+            continue
+        for factor in _numerator(kept):
+            if factor.is_a("softmax") and _shut_out(factor.args[0], c, on):
+                return kept
+    return None
+
+
+def _numerator(n: Node) -> list[Node]:
+    """The factors of a product, those of a denominator left out."""
+    found: list[Node] = []
+    stack = [n]
+    while stack and len(found) < FACTORS:
+        m = stack.pop()
+        if m.is_a("mul"):
+            stack += m.args
+        elif m.is_a("div", "neg"):
+            stack.append(m.args[0])
+        else:
+            found.append(m)
+    return found
+
+
+def _shut_out(x: Node, c: Node, on: bool) -> bool:
+    """Is `x` -inf wherever c is not `on`?"""
+    if not x.is_a("where") or x.args[0] is not c:
+        return False
+    core = x.args[2 if on else 1]
+    while core.is_a("broadcast"):
+        core = core.args[0]
+    return number(core) == -math.inf
+
+
+@rule("where", safety="~")
 def where_of_scaled(rw: Rewriter, n: Node) -> Node | None:
     """`where(c, a * s, b * s)` -> `where(c, a, b) * s`."""
     if n.shape == () or n.kind != "real":
@@ -314,6 +355,7 @@ RULES: tuple[Rule, ...] = (
     where_meets_where,
     complementary_masks,
     mask_of_minimum,
+    where_of_nothing,
     where_of_scaled,
     common_scalar,
     common_factors,

@@ -7,6 +7,7 @@ what the rule makes of it, so a rule that stops firing fails as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -112,6 +113,13 @@ def masked(c: Node, a: Node) -> Node:
     return apply("where", c, a, a.graph.zero(a.shape))
 
 
+def chances(g: Leaves, c: Node, a: Node, on: bool = True) -> Node:
+    """softmax(where(c, a, -inf)), or of what `c` is not."""
+    none = g.graph.broadcast(g.graph.const(-math.inf), a.shape)
+    kept = apply("where", c, a, none) if on else apply("where", c, none, a)
+    return apply("softmax", kept, axes=(1,))
+
+
 def shifted(a: Node) -> tuple[Node, Node]:
     """(logsumexp as it is expanded, a - max)."""
     m = apply("max", a, axes=(1,))
@@ -215,6 +223,15 @@ CASES: dict[str, list[Build]] = {
                 g.graph.broadcast(g.graph.const(0), (N, T)),
             ),
             y(g),
+        ),
+    ],
+    "where_of_nothing": [
+        lambda g: masked(positive(g), chances(g, positive(g), x(g)) * y(g)),
+        lambda g: apply(
+            "where",
+            positive(g),
+            g.graph.zero((N, T)),
+            -chances(g, positive(g), x(g), on=False) / y(g),
         ),
     ],
     "where_of_scaled": [

@@ -37,6 +37,7 @@ class Unit:
             if i.low is not None and i.high is not None
         }
         self.scales: dict[tuple[Node, str], Value] = {}
+        self.operations: dict[Node, int] = {}  # of what depends on sizes alone
         self._forward(module.functions["forward"])
         self._backward(module.functions["backward"])
         self.instructions = [i for f in self.frames.values() for i in f.instructions]

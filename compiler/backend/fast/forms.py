@@ -8,19 +8,20 @@ expression of -O1 and copied into its place. Forms of products of matrices stand
 
 from __future__ import annotations
 
+import math
 import re
 
 from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
-from . import gathers, layouts, products, sums
+from . import fixed, gathers, layouts, products, sums
 from .frame import Form, Frame, core_of
 from .values import Value
 
 HOLE = re.compile(r"\{(-?[\w.]+)\}")
 COMPARISONS = ("lt", "le", "eq")
-MASK_READERS = ("masked", "cast")
+LAYOUT = ("reshape", "transpose", "broadcast")
 
 
 def define(frame: Frame, n: Node) -> None:
@@ -36,6 +37,9 @@ def define(frame: Frame, n: Node) -> None:
         return
     if is_loop(n):
         frame.unit.loop(frame, n)
+        return
+    if fixed.is_fixed(frame, n):
+        _placed(frame, n, frame.value(n))
         return
     source = n.args[0] if n in frame.views.folded else n
     form = FORMS.get(source.op.name)
@@ -237,7 +241,12 @@ def comparison(frame: Frame, n: Node) -> bool:
 
 def masked(frame: Frame, n: Node) -> bool:
     """An adjoint times a mask of zeros and ones."""
-    g, c = (frame.operand(a) for a in n.args)
+    g = frame.operand(n.args[0])
+    mask = fixed.mask_under(frame, n.args[1])
+    if mask is None:
+        c = frame.operand(n.args[1])
+    else:
+        c = fixed.bounds(frame, mask, "1", "0").token
     over = frame.table.read_in(g + c)
     out = frame.make_as(n, over)
     if over[-1].kind == "bool" and over[-1].shape == n.shape:
@@ -253,9 +262,13 @@ def masked(frame: Frame, n: Node) -> bool:
 def where(frame: Frame, n: Node) -> bool:
     """`b`, with `a` copied over it where the condition holds."""
     c, a, b = n.args
-    condition, first = frame.operand(c), frame.operand(a)
     if n.kind == "bool":
         return False
+    mask = fixed.mask_under(frame, c)
+    value = _number_under(b)
+    if mask is not None and value is not None and _fixed_where(frame, n, mask, value):
+        return True
+    condition, first = frame.operand(c), frame.operand(a)
     second = frame.operand(b)
     out = frame.make(n)
     (base,) = frame.table.read_in(second)
@@ -263,6 +276,49 @@ def where(frame: Frame, n: Node) -> bool:
     frame.emit(line, out, [base], base=base, reads=[base])
     frame.values[n] = out
     return True
+
+
+def _fixed_where(frame: Frame, n: Node, mask: Node, value: float) -> bool:
+    """`a`, with a number where a mask that the sizes decide does not hold."""
+    a = n.args[1]
+    first = frame.operand(a)
+    (base,) = frame.table.read_in(first)
+    if base.shape != n.shape:
+        return False
+    out = frame.make_as(n, [base])
+    frame.values[n] = out
+    if math.isinf(value) and n.kind == "real" and _of_products(a):
+        name, opposite = ("minimum", "np.inf") if value < 0 else ("maximum", "-np.inf")
+        bounds = fixed.bounds(frame, mask, opposite, number(value).text)
+        line = f"np.{name}({first}, {bounds.token}, out={out.token})"
+        frame.emit(line, out, [base])
+        return True
+    outside = fixed.turned_mask(frame, mask)
+    zero = frame.number(value).token if n.kind == "real" else number(value).text
+    line = f"np.copyto({out.token}, {zero}, where={outside.token})"
+    frame.emit(line, out, [base], base=base, reads=[base])
+    return True
+
+
+def _number_under(n: Node) -> float | None:
+    """The number that `n` is everywhere."""
+    while n.op.name == "broadcast":
+        n = n.args[0]
+    if n.op.name == "zero":
+        return 0
+    return n.attrs["value"] if n.op.name == "const" else None
+
+
+def _of_products(n: Node) -> bool:
+    """Is it a product of matrices, scaled or not? It is a number unless the data are none,
+    so that no NaN has to be kept out."""
+    while n.op.name in ("mul", "div", "neg", *LAYOUT):
+        if n.op.name in ("mul", "div") and not (
+            n.args[1].op.name == "broadcast" and not n.args[1].args[0].shape
+        ):
+            return False
+        n = n.args[0]
+    return n.is_a("einsum2")
 
 
 def cast(frame: Frame, n: Node) -> bool:

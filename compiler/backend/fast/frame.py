@@ -22,6 +22,7 @@ from ..memory import Storage
 from ..plan import Function
 from ..pyast import Expr, name, number, template
 from ..views import ATOMS, Views
+from . import fixed
 from .values import Instruction, Root, Table, Value
 
 if TYPE_CHECKING:
@@ -261,6 +262,8 @@ class Frame:
         found = self.outside(n)
         if found is not None:
             return found
+        if fixed.is_fixed(self, n):
+            return fixed.constant(self, n)
         match n.op.name:
             case "stop" | "drawn":
                 return self.value(n.args[0])
