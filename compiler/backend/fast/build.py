@@ -17,7 +17,9 @@ from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
 from . import forms, loops
+from .accuracy import accurate_sigmoids
 from .frame import Frame
+from .images import orders
 from .values import Instruction, Root, Table, Value
 
 
@@ -37,7 +39,11 @@ class Unit:
             if i.low is not None and i.high is not None
         }
         self.scales: dict[tuple[Node, str], Value] = {}
+        (_, loss), *states = module.functions["forward"].results
+        results = [n for _, n in (*states, *module.functions["backward"].results)]
+        self.accurate = accurate_sigmoids([loss, *results], [loss])
         self.operations: dict[Node, int] = {}  # of what depends on sizes alone
+        self.orders = orders(module)  # of the axes of images in memory
         self._forward(module.functions["forward"])
         self._backward(module.functions["backward"])
         self.instructions = [i for f in self.frames.values() for i in f.instructions]

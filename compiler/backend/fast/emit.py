@@ -19,7 +19,7 @@ from ...ir.dims import Dim, Poly, Shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
 from ..comments import Commentary
-from ..memory import at_most, largest
+from ..memory import Storage, at_most, largest
 from ..names import MARKED
 from ..plan import Plan, Settings
 from ..pyast import WIDTH, Expr, docstring, fill_text, index_text, item, listing, name
@@ -139,7 +139,8 @@ class _Writer:
                     continue
                 if self.layout.same(v.storage, i.out.storage):
                     self.before[i.out.root] = v.root
-                    if v.root.function == i.out.root.function:
+                    alike = v.root.shape == i.out.root.shape
+                    if alike and v.root.function == i.out.root.function:
                         self.chained[v.root] = i.out.root
                     break
 
@@ -166,7 +167,7 @@ class _Writer:
         while True:  # along the chain, to the first with a name of its own
             r = path[-1]
             home = self.layout.home(r.storage) if r.storage else None
-            if home is not None and home.given:
+            if home is not None and self._is_gradient(r, home):
                 made = self._gradient(self.given[home])
                 r = self.given[home]
                 break
@@ -187,6 +188,10 @@ class _Writer:
             if r.node is not None:
                 self.names.of.setdefault(r.node, made)
         return made
+
+    def _is_gradient(self, r: Root, home: Storage) -> bool:
+        """Is it a gradient in the place that the caller gives, in its shape?"""
+        return home.given and self.given[home].shape == r.shape
 
     def _own(self, r: Root) -> bool:
         """Does the program, or a hint, name the value?"""
@@ -240,7 +245,9 @@ class _Writer:
         assert root.storage is not None
         home = self.layout.home(root.storage)
         if home.given:
-            return f'gradients["{self.given[home].path}"]'
+            text = f'gradients["{self.given[home].path}"]'
+            same = self._is_gradient(root, home)
+            return text if same else f"{text}.reshape({self._sizes(root.shape)})"
         place = self.layout.place[home]
         slot = self.layout.slots[place]
         return self._placed(self.names_of_slots[place], slot.size, root.shape)

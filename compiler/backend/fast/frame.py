@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...ir.dims import ONE, Dim, Shape, as_shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
-from ...ops.layout import index_text
+from ...ops.layout import index_text, inverse
 from ..expressions import BOOL, REAL, WEAK, Expressions
 from ..expressions import Value as Expression
 from ..memory import Storage
@@ -92,7 +92,7 @@ class Frame:
         lines = [lines] if isinstance(lines, str) else list(lines)
         read = self.table.read_in("".join(lines))
         fit = [
-            core_of(v)
+            self._home(v)
             for v in over
             if out is not None
             and same_layout(v, out)
@@ -101,7 +101,7 @@ class Frame:
         base = more.get("base")
         if base is not None and out is not None:
             more["copy"] = f"np.copyto({out.token}, {base.token})"
-            more["base"] = core_of(base) if same_layout(base, out) else base
+            more["base"] = self._home(base) if same_layout(base, out) else base
         made = Instruction(
             self.function,
             self.equation,
@@ -113,6 +113,11 @@ class Frame:
         )
         self.instructions.append(made)
         return made
+
+    def _home(self, v: Value) -> Value:
+        """All of the array that a value is a view of."""
+        core = core_of(v)
+        return core if core.whole else self.table.whole(v.root)
 
     def new(self, shape: Shape, kind: Kind = "real", wish: str = "") -> Value:
         """An array of the plan that no node is named after."""
@@ -126,32 +131,33 @@ class Frame:
         wanted = self.destination.get(n)
         if wanted is not None:
             return wanted
+        order = self.unit.orders.get(n)
+        if order is not None:
+            return self.laid_out(n, inverse(order), kind)
+        return self._array(n, n.shape, kind)
+
+    def _array(self, n: Node, shape: Shape, kind: Kind | None) -> Value:
+        """An array of the plan that `n` is the value of."""
         kind = kind or n.kind
-        root = Root(
-            kind,
-            n.shape,
-            Storage(size(n.shape), kind),
-            node=n,
-            function=self.function,
-        )
+        storage = Storage(size(shape), kind)
+        root = Root(kind, shape, storage, node=n, function=self.function)
         return self.table.whole(root)
 
     def make_as(self, n: Node, operands: Sequence[Value]) -> Value:
         """`make`, with the axes lying in memory as they do in the operands."""
         full = [v for v in operands if v.shape == n.shape]
         perms = {v.origin[1] for v in full if v.origin is not None}
-        if n in self.destination or len(perms) != 1 or any(v.contiguous for v in full):
+        known = n in self.destination or n in self.unit.orders
+        if known or len(perms) != 1 or any(v.contiguous for v in full):
             return self.make(n)
         return self.laid_out(n, perms.pop())
 
-    def laid_out(self, n: Node, perm: tuple[int, ...], shape: Shape = ()) -> Value:
+    def laid_out(
+        self, n: Node, perm: tuple[int, ...], kind: Kind | None = None
+    ) -> Value:
         """An array for `n` whose axes lie in another order: axis i is axis perm[i] of it."""
-        lying = list(n.shape)
-        for i, p in enumerate(perm):
-            lying[p] = n.shape[i]
-        core = self.make(n)
-        core.root.shape = core.shape = tuple(lying)
-        return self.turned(core, perm)
+        lying = tuple(n.shape[i] for i in inverse(perm))
+        return self.turned(self._array(n, lying, kind), perm)
 
     def local(self, n: Node, text: str, dtype: str = REAL) -> Value:
         """A Python name for a number; a number that is wanted in some place goes there."""
@@ -262,8 +268,6 @@ class Frame:
         found = self.outside(n)
         if found is not None:
             return found
-        if fixed.is_fixed(self, n):
-            return fixed.constant(self, n)
         match n.op.name:
             case "stop" | "drawn":
                 return self.value(n.args[0])
@@ -276,7 +280,7 @@ class Frame:
             case "broadcast":
                 return self._spread(n)
             case "windows":
-                return self._by_template(n)
+                return self._windows(n)
         if n.op.name in ATOMS or self.views.trivial(n):
             return self._atom(n)
         if self.views.is_view(n):  # a cast
@@ -363,6 +367,9 @@ class Frame:
         if v.shape == shape:
             return v
         if not v.contiguous:
+            turned = self._reshaped_turned(v, shape)
+            if turned is not None:
+                return turned
             index = index_of_ones(v.shape, shape)
             if index is not None:
                 return self.table.view(v, f"{{}}[{index}]", shape)
@@ -375,6 +382,28 @@ class Frame:
             return copy
         inside = self.text(shape) or "()"
         return self.table.view(v, f"{{}}.reshape({inside})", shape, contiguous=True)
+
+    def _reshaped_turned(self, v: Value, shape: Shape) -> Value | None:
+        """A turned value in another shape, turned likewise; None where that is to be copied.
+
+        What is turned so that a batch comes last keeps it last in the copy.
+        """
+        if v.origin is None:
+            return None
+        core, perm = v.origin
+        order = moved(v.shape, shape, inverse(perm))
+        if order is None:
+            last = perm[0] == len(perm) - 1 and v.shape[0] == shape[0]
+            if not last or len(shape) < 2:
+                return None
+            rest = tuple(range(1, len(perm)))
+            copy = self.new((*v.shape[1:], v.shape[0]), v.kind, "laid_out")
+            self.emit(
+                f"np.copyto({copy.token}, {self.turned(v, (*rest, 0)).token})", copy
+            )
+            core, order = copy, (*range(1, len(shape)), 0)
+        whole = self.reshaped(core, tuple(shape[i] for i in order))
+        return self.turned(whole, inverse(order))
 
     def flat(self, v: Value) -> Value:
         return self.reshaped(v, (size(v.shape),))
@@ -434,6 +463,18 @@ class Frame:
         contiguous = v.contiguous and all(full[1:]) and n.attrs["steps"][0] == 1
         return self._by_template(n, contiguous)
 
+    def _windows(self, n: Node) -> Value:
+        """Windows are taken of an image as it is to lie: of the data in a copy."""
+        x = n.args[0]
+        v, order = self.value(x), self.unit.orders.get(n)
+        if order is not None and v.contiguous:
+            perm = inverse([i for i in order if i < len(x.shape)])
+            lying = tuple(x.shape[i] for i in inverse(perm))
+            copy = self.turned(self.new(lying, x.kind, "image"), perm)
+            self.emit(f"np.copyto({copy.token}, {v.token})", copy)
+            self.values[x] = copy
+        return self._by_template(n)
+
     def _by_template(self, n: Node, contiguous: bool = False) -> Value:
         """A view by the template of its record."""
         v = self.value(n.args[0])
@@ -458,15 +499,24 @@ def core_of(v: Value) -> Value:
 
 def same_layout(a: Value, b: Value) -> bool:
     """Are both whole arrays of one shape and kind, whose axes lie in the same order?"""
-    x, y = core_of(a), core_of(b)
+    x, y = (v.origin[0] if v.origin is not None else v for v in (a, b))
     turned = (a.origin and a.origin[1]) == (b.origin and b.origin[1])
     return (
-        x.whole
-        and (y.whole or y.root.entry)
+        all_of(x)
+        and (all_of(y) or y.root.entry)
         and turned
         and a.shape == b.shape
         and x.kind == y.kind
     )
+
+
+def all_of(v: Value) -> bool:
+    """Is it a whole array of the plan, in its own shape or in another one?"""
+    if v.whole:
+        return True
+    root = v.root
+    plain = v.contiguous and root.storage is not None and not root.entry
+    return plain and size(v.shape) == size(root.shape)
 
 
 def index_of_ones(old: Shape, new: Shape) -> str | None:

@@ -31,7 +31,13 @@ def product(frame: Frame, n: Node) -> bool:
     rows = "".join(c for c in so if c in sa and c not in batch)
     columns = "".join(c for c in so if c in sb and c not in batch)
     a, b = frame.value(n.args[0]), frame.value(n.args[1])
-    swapped = so != batch + rows + columns and so == batch + columns + rows
+    order = frame.unit.orders.get(n) if n not in frame.destination else None
+    if order is not None:  # an image: rows and columns in the order in which they lie
+        lying = [so[i] for i in order if so[i] not in batch]
+        rows, columns = ("".join(c for c in lying if c in g) for g in (rows, columns))
+        swapped = lying[0] in columns
+    else:
+        swapped = so != batch + rows + columns and so == batch + columns + rows
     if swapped:
         a, b, sa, sb, rows, columns = b, a, sb, sa, columns, rows
     inner = _memory_order(a, sa, inner)
@@ -39,7 +45,7 @@ def product(frame: Frame, n: Node) -> bool:
     second = _matrix(frame, b, sb, batch, inner, columns)
     if not batch:
         second = frame.for_steps(second)
-    out = layouts.place(frame, n)
+    out = layouts.place(frame, n) if order is None else frame.make(n)
     target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None and n not in frame.destination:
         out = frame.make(n)
