@@ -8,9 +8,9 @@ its size a polynomial in the sizes of the data). Out: a place for each storage i
 * An instruction may say whose place its result can take (`over`): of those that die there,
   the first one gives its place to the result.
 * Slots are filled in one pass: what died is freed, and the result gets the smallest free
-  slot that holds it, else the largest free one is enlarged, else a new one is opened. A
-  slot is as large as its largest tenant. Sizes are compared as polynomials; where that
-  decides nothing, nothing is shared.
+  slot that holds it (of equal ones the last that was freed), else the largest free one is
+  enlarged, else a new one is opened. A slot is as large as its largest tenant. Sizes are
+  compared as polynomials; where that decides nothing, nothing is shared.
 * A loop is one instruction with a body: what it touches outside lives for all of it, and
   what only its body touches shares memory within one step.
 
@@ -197,9 +197,8 @@ class _Planner:
         chosen: int | None = None
         if fitting:
             chosen = fitting[0]
-            for k in fitting[1:]:
-                smaller = at_most(slots[k].size, slots[chosen].size)
-                if smaller and slots[k].size != slots[chosen].size:
+            for k in fitting[1:]:  # of equal ones that freed last: it is in the cache
+                if at_most(slots[k].size, slots[chosen].size):
                     chosen = k
         else:
             for k in free:

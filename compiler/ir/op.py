@@ -69,6 +69,7 @@ class Op:
     # Template, or several statements, with {out}: the form of -O2. {t} is room for as
     # much again, {0.5} a number as an array. `inplace`: it may write over an argument.
     numpy_out: Any = None
+    numpy_out_absolute: Any = None  # faster, with an error relative to 1, not to itself
     update: Any = None  # Template of a statement that modifies its first argument
     prelude: str = ""  # a function that the module needs (erf), emitted once
     text: Any = None  # Template: the mathematics, as comments show it
@@ -82,8 +83,8 @@ class Op:
 
     # -- facts for tests and documentation
     inplace: bool = False  # numpy_out may write over an argument of the same shape
-    samples: Any = None  # the domain: how tests draw arguments and attributes
     monotone: bool = False  # of one argument, with which it never decreases
+    samples: Any = None  # the domain: how tests draw arguments and attributes
     note: str = ""  # the convention at kinks and edges, printed in the op reference
 
     def __repr__(self) -> str:

@@ -272,6 +272,12 @@ _unary(
         "np.add({out}, {1}, out={out})",
         "np.reciprocal({out}, out={out})",
     ),
+    numpy_out_absolute=(
+        "np.multiply({x}, {0.5}, out={out})",
+        "np.tanh({out}, out={out})",
+        "np.multiply({out}, {0.5}, out={out})",
+        "np.add({out}, {0.5}, out={out})",
+    ),
     latex=r"\sigma\left({x}\right)",
     monotone=True,
     result="s",

@@ -126,6 +126,12 @@ REGISTRY.add(
             "np.add({out}, {1}, out={out})",
             "np.reciprocal({out}, out={out})",
         ),
+        numpy_out_absolute=(
+            "np.multiply({x}, {-0.5}, out={out})",
+            "np.tanh({out}, out={out})",
+            "np.multiply({out}, {0.5}, out={out})",
+            "np.add({out}, {0.5}, out={out})",
+        ),
         inplace=True,
         text="sigmoid(-{x})",
         result="s",

@@ -91,6 +91,8 @@ def fallback(frame: Frame, n: Node) -> None:
 def elementwise(frame: Frame, n: Node) -> bool:
     """The record's `numpy_out`: one call, or several that go on with `{out}`."""
     made = n.op.numpy_out
+    if n.op.numpy_out_absolute is not None and n not in frame.unit.accurate:
+        made = n.op.numpy_out_absolute
     if callable(made):
         made = made(n)
     if made is None or (n.kind == "bool" and n.op.name in COMPARISONS):

@@ -42,7 +42,7 @@ def buffers(N, D, dtype, gradients=None):
     slot_3 = np.empty(N, dtype)
     slot_4 = np.empty(D, dtype)
     p = slot_1
-    one = np.array(1.0, dtype)
+    half = np.array(0.5, dtype)
     difference = slot_2
     product_2 = slot_3
     ones = np.ones(N, dtype)
@@ -53,12 +53,12 @@ def buffers(N, D, dtype, gradients=None):
     scale_2 = np.empty((), dtype)
     d_p = slot_2
     d_z = slot_2
-    one_2 = np.array(1, dtype)
+    one = np.array(1, dtype)
     difference_2 = slot_1
     z_2 = slot_4
     d_c = gradients["c"]
     return {
-        "forward": (N, p, one, difference, product_2, ones, product_2_rows, total_2),
+        "forward": (N, p, half, difference, product_2, ones, product_2_rows, total_2),
         "backward": (
             N,
             scale,
@@ -68,7 +68,7 @@ def buffers(N, D, dtype, gradients=None):
             d_p,
             p,
             d_z,
-            one_2,
+            one,
             difference_2,
             z_2,
             d_c,
@@ -80,15 +80,15 @@ def buffers(N, D, dtype, gradients=None):
 def forward(params, x, y, work, rows):
     """Return the loss, and what backward reads beside `work`."""
     w, c = params["w"], params["c"]
-    N, p, one, difference, product_2, ones, product_2_rows, total_2 = work["forward"]
+    N, p, half, difference, product_2, ones, product_2_rows, total_2 = work["forward"]
 
     # p = sigmoid(x @ w + c)                                                  test.net:7
     np.dot(x, w, out=p)
     np.add(p, c, out=p)
-    np.negative(p, out=p)
-    np.exp(p, out=p)
-    np.add(p, one, out=p)
-    np.reciprocal(p, out=p)
+    np.multiply(p, half, out=p)
+    np.tanh(p, out=p)
+    np.multiply(p, half, out=p)
+    np.add(p, half, out=p)
 
     # loss fit = mean((p - y)^2)                                              test.net:8
     np.subtract(p, y, out=difference)
@@ -119,7 +119,7 @@ def backward(saved, d_loss, work):
         d_p,
         p,
         d_z,
-        one_2,
+        one,
         difference_2,
         z_2,
         d_c,
@@ -139,7 +139,7 @@ def backward(saved, d_loss, work):
     # p = sigmoid(x @ w + c)                                                  test.net:7
     #   d_z = d_p * p * (1 - p),  d_w += x' d_z,  d_c = sum(d_z)
     np.multiply(d_p, p, out=d_z)  # in place of d_p
-    np.subtract(one_2, p, out=difference_2)  # in place of p
+    np.subtract(one, p, out=difference_2)  # in place of p
     np.multiply(d_z, difference_2, out=d_z)
     np.dot(x.T, d_z, out=z_2)
     np.add(d_w, z_2, out=d_w)
