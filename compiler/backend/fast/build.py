@@ -18,7 +18,6 @@ from ..plan import Function, Plan
 from ..views import ATOMS
 from . import forms, loops
 from .accuracy import accurate_sigmoids
-from .accuracy import accurate_sigmoids
 from .frame import Frame
 from .images import orders
 from .values import Instruction, Root, Table, Value
@@ -40,9 +39,6 @@ class Unit:
             if i.low is not None and i.high is not None
         }
         self.scales: dict[tuple[Node, str], Value] = {}
-        (_, loss), *states = module.functions["forward"].results
-        results = [n for _, n in (*states, *module.functions["backward"].results)]
-        self.accurate = accurate_sigmoids([loss, *results], [loss])
         (_, loss), *states = module.functions["forward"].results
         results = [n for _, n in (*states, *module.functions["backward"].results)]
         self.accurate = accurate_sigmoids([loss, *results], [loss])
