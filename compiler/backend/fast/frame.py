@@ -23,6 +23,7 @@ from ..plan import Function
 from ..pyast import Expr, name, number, template
 from ..views import ATOMS, Views
 from . import fixed
+from .reshapes import moved
 from .values import Instruction, Root, Table, Value
 
 if TYPE_CHECKING:
@@ -268,6 +269,8 @@ class Frame:
         found = self.outside(n)
         if found is not None:
             return found
+        if fixed.is_fixed(self, n):
+            return fixed.constant(self, n)
         match n.op.name:
             case "stop" | "drawn":
                 return self.value(n.args[0])
