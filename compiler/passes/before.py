@@ -19,6 +19,7 @@ from ..ir.dims import ONE, Shape, size
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Program
+from . import tables
 from .mapping import map_program, named_in, program_roots
 from .patterns import Rewriter, Rule, number, rule
 from .pools import windows_under
@@ -128,10 +129,14 @@ def before_derivatives(program: Program, level: int) -> Program:
         return program
     roots = program_roots(program)
     order = topological(roots)
-    if not any(n.op.name in r.ops for n in order for r in RULES):
-        return program
+    rules = RULES
     fences = set(roots)
     if level == NAMES_ARE_FENCES:
         fences |= named_in(program)
-    rw = Rewriter(program.graph, RULES)
+    else:
+        rules += tables.rules(tables.batch_of(program))
+    concerned = {op for r in rules for op in r.ops}
+    if not any(n.op.name in concerned for n in order):
+        return program
+    rw = Rewriter(program.graph, rules)
     return map_program(program, rw.walk(order, count_uses(order, roots), fences))

@@ -43,18 +43,18 @@ def init(rng):
 def buffers(N, T, dtype, gradients=None):
     """Return the memory of a step: a plan in which values share it.
 
-    slot_1 (N * T * hidden): total, shifted, d_h_after, rows_in_order.
-    slot_2 (N * T * hidden + N * hidden): h_all.
-    slot_3 (N * T * hidden): m, total_3, difference_2.
-    slot_4 (12 * N * T): turned, e, p, d_logits.
-    slot_5 (N * T * hidden): difference, d_total_2.
-    slot_6 (N * T, whole numbers): laid_out, laid_out_2.
-    slot_7 (N * T, whole numbers): at.
-    slot_8 (N * T): picked.
-    slot_9 (N * hidden): d_h.
-    slot_10 (hidden * hidden): W_turned.
+    slot_1 (hidden * hidden): table, W_turned.
+    slot_2 (N * T * hidden): gathered, shifted, d_h_after, rows_in_order.
+    slot_3 (N * T * hidden + N * hidden): h_all.
+    slot_4 (N * T * hidden): m, total_2, difference_2.
+    slot_5 (12 * N * T): turned, e, p, d_logits.
+    slot_6 (N * T * hidden): difference, d_gathered.
+    slot_7 (N * T, whole numbers): laid_out, laid_out_2.
+    slot_8 (N * T, whole numbers): at.
+    slot_9 (N * T): picked.
+    slot_10 (N * hidden): d_h.
 
-    In all 77 * N * T + 32 * N + 256 numbers, and N * T + 14 of constants.
+    In all 77 * N * T + 32 * N + 256 numbers, and 14 of constants.
     """
     gradients = gradients or {
         "E": np.empty((12, hidden), dtype),
@@ -62,85 +62,86 @@ def buffers(N, T, dtype, gradients=None):
         "b": np.empty((hidden,), dtype),
         "V": np.empty((hidden, 12), dtype),
     }
-    slot_1 = np.empty(N * T * hidden, dtype)
-    slot_2 = np.empty(N * T * hidden + N * hidden, dtype)
-    slot_3 = np.empty(N * T * hidden, dtype)
-    slot_4 = np.empty(12 * N * T, dtype)
-    slot_5 = np.empty(N * T * hidden, dtype)
-    slot_6 = np.empty(N * T, np.intp)
+    slot_1 = np.empty(hidden * hidden, dtype)
+    slot_2 = np.empty(N * T * hidden, dtype)
+    slot_3 = np.empty(N * T * hidden + N * hidden, dtype)
+    slot_4 = np.empty(N * T * hidden, dtype)
+    slot_5 = np.empty(12 * N * T, dtype)
+    slot_6 = np.empty(N * T * hidden, dtype)
     slot_7 = np.empty(N * T, np.intp)
-    slot_8 = np.empty(N * T, dtype)
-    slot_9 = np.empty(N * hidden, dtype)
-    slot_10 = np.empty(hidden * hidden, dtype)
-    total = slot_1.reshape(T, N, hidden)
-    h_all = slot_2.reshape(T + 1, N, hidden)
+    slot_8 = np.empty(N * T, np.intp)
+    slot_9 = np.empty(N * T, dtype)
+    slot_10 = np.empty(N * hidden, dtype)
+    table = slot_1[: 12 * hidden].reshape(12, hidden)
+    gathered = slot_2.reshape(T, N, hidden)
+    h_all = slot_3.reshape(T + 1, N, hidden)
     h_all_part = h_all[0]
     h_all_steps = list(h_all[:-1])
     h_all_steps_2 = list(h_all[1:])
-    total_steps = list(total)
+    gathered_steps = list(gathered)
     h_all_rows = h_all[1:].reshape(N * T, hidden)
-    shifted = slot_1[: 12 * N * T].reshape(T, N, 12)
+    shifted = slot_2[: 12 * N * T].reshape(T, N, 12)
     shifted_rows = shifted.reshape(N * T, 12)
-    turned = slot_4.reshape(12, N * T)
+    turned = slot_5.reshape(12, N * T)
     shifted_T = shifted.reshape(N * T, 12).T
-    m = slot_3[: N * T].reshape(T, N, 1)
+    m = slot_4[: N * T].reshape(T, N, 1)
     m_flat = m.reshape(N * T)
     shifted_turned = shifted.swapaxes(0, 1)
     m_turned = m.swapaxes(0, 1)
-    e = slot_4.reshape(T, N, 12)
+    e = slot_5.reshape(T, N, 12)
     e_turned = e.swapaxes(0, 1)
     e_rows = e.reshape(N * T, 12)
     ones = np.ones(12, dtype)
-    total_3 = slot_3[: N * T].reshape(T, N, 1)
-    total_3_flat = total_3.reshape(N * T)
-    total_3_part = total_3.swapaxes(0, 1)[:, :, 0]
-    difference = slot_5[: N * T].reshape(N, T)
-    laid_out = slot_6.reshape(T, N)
+    total_2 = slot_4[: N * T].reshape(T, N, 1)
+    total_2_flat = total_2.reshape(N * T)
+    total_2_part = total_2.swapaxes(0, 1)[:, :, 0]
+    difference = slot_6[: N * T].reshape(N, T)
+    laid_out = slot_7.reshape(T, N)
     laid_out_flat = laid_out.reshape(N * T)
     offsets = np.arange(N * T) * 12
-    at = slot_7
+    at = slot_8
     shifted_flat = shifted.reshape(12 * N * T)
-    picked = slot_8.reshape(T, N)
+    picked = slot_9.reshape(T, N)
     picked_flat = picked.reshape(N * T)
     picked_T = picked.T
-    total_3_turned = total_3.swapaxes(0, 1)
-    p = slot_4.reshape(T, N, 12)
+    total_2_turned = total_2.swapaxes(0, 1)
+    p = slot_5.reshape(T, N, 12)
     p_turned = p.swapaxes(0, 1)
-    d_logits = slot_4.reshape(T, N, 12)
+    d_logits = slot_5.reshape(T, N, 12)
     d_logits_flat = d_logits.reshape(12 * N * T)
     one = np.array(1, dtype)
     scale = np.empty((), dtype)
     d_logits_turned = d_logits.swapaxes(0, 1)
     d_logits_rows = d_logits.reshape(N * T, 12)
-    d_h_after = slot_1.reshape(T, N, hidden)
+    d_h_after = slot_2.reshape(T, N, hidden)
     d_h_after_rows = d_h_after.reshape(N * T, hidden)
     h_all_part_2 = h_all[1:]
-    difference_2 = slot_3.reshape(T, N, hidden)
-    d_h = slot_9.reshape(N, hidden)
-    W_turned = slot_10.reshape(hidden, hidden)
-    d_total_2 = slot_5.reshape(T, N, hidden)
-    d_total_2_steps = list(d_total_2[::-1])
+    difference_2 = slot_4.reshape(T, N, hidden)
+    d_h = slot_10.reshape(N, hidden)
+    W_turned = slot_1.reshape(hidden, hidden)
+    d_gathered = slot_6.reshape(T, N, hidden)
+    d_gathered_steps = list(d_gathered[::-1])
     d_h_after_steps = list(d_h_after[::-1])
     difference_2_steps = list(difference_2[::-1])
-    laid_out_2 = slot_6.reshape(T, N)
+    laid_out_2 = slot_7.reshape(T, N)
     d_E = gradients["E"]
-    d_total_2_rows = d_total_2.reshape(N * T, hidden)
+    d_gathered_rows = d_gathered.reshape(N * T, hidden)
     laid_out_2_flat = laid_out_2.reshape(N * T)
-    rows_in_order = slot_1.reshape(N * T, hidden)
+    rows_in_order = slot_2.reshape(N * T, hidden)
     h_all_T = h_all[:-1].reshape(N * T, hidden).T
     d_W = gradients["W"]
-    ones_2 = np.ones(N * T, dtype)
     d_b = gradients["b"]
     h_all_T_2 = h_all[1:].reshape(N * T, hidden).T
     d_V = gradients["V"]
     return {
         "forward": (
             T,
-            total,
+            table,
+            gathered,
             h_all_part,
             h_all_steps,
             h_all_steps_2,
-            total_steps,
+            gathered_steps,
             h_all_rows,
             shifted_rows,
             turned,
@@ -151,8 +152,8 @@ def buffers(N, T, dtype, gradients=None):
             e_turned,
             e_rows,
             ones,
-            total_3_flat,
-            total_3_part,
+            total_2_flat,
+            total_2_part,
             difference,
             laid_out,
             laid_out_flat,
@@ -165,7 +166,7 @@ def buffers(N, T, dtype, gradients=None):
         "backward": (
             T,
             e_turned,
-            total_3_turned,
+            total_2_turned,
             p_turned,
             d_logits_flat,
             at,
@@ -178,17 +179,17 @@ def buffers(N, T, dtype, gradients=None):
             difference_2,
             d_h,
             W_turned,
-            d_total_2_steps,
+            d_gathered_steps,
             d_h_after_steps,
             difference_2_steps,
             laid_out_2,
             d_E,
-            d_total_2_rows,
+            d_gathered_rows,
             laid_out_2_flat,
             rows_in_order,
             h_all_T,
             d_W,
-            ones_2,
+            ones,
             d_b,
             h_all_T_2,
             d_V,
@@ -202,11 +203,12 @@ def forward(params, text, target, work, rows):
     E, W, b, V = params["E"], params["W"], params["b"], params["V"]
     (
         T,
-        total,
+        table,
+        gathered,
         h_all_part,
         h_all_steps,
         h_all_steps_2,
-        total_steps,
+        gathered_steps,
         h_all_rows,
         shifted_rows,
         turned,
@@ -217,8 +219,8 @@ def forward(params, text, target, work, rows):
         e_turned,
         e_rows,
         ones,
-        total_3_flat,
-        total_3_part,
+        total_2_flat,
+        total_2_part,
         difference,
         laid_out,
         laid_out_flat,
@@ -230,12 +232,12 @@ def forward(params, text, target, work, rows):
     ) = work["forward"]
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
-    np.take(E, text.T, axis=0, out=total, mode="clip")
-    np.add(total, b, out=total)
+    np.add(E, b, out=table)
+    np.take(table, text.T, axis=0, out=gathered, mode="clip")
     h_all_part.fill(0)
-    for h_before, h_2, total_t in zip(h_all_steps, h_all_steps_2, total_steps):
+    for h_before, h_2, gathered_t in zip(h_all_steps, h_all_steps_2, gathered_steps):
         np.dot(h_before, W, out=h_2)
-        np.add(total_t, h_2, out=h_2)
+        np.add(gathered_t, h_2, out=h_2)
         np.tanh(h_2, out=h_2)
     np.dot(h_all_rows, V, out=shifted_rows)
 
@@ -244,14 +246,14 @@ def forward(params, text, target, work, rows):
     np.maximum.reduce(turned, axis=0, out=m_flat)
     np.subtract(shifted_turned, m_turned, out=shifted_turned)
     np.exp(shifted_turned, out=e_turned)
-    np.dot(e_rows, ones, out=total_3_flat)
-    np.log(total_3_part, out=difference)
+    np.dot(e_rows, ones, out=total_2_flat)
+    np.log(total_2_part, out=difference)
     np.copyto(laid_out, target.T)
     np.add(laid_out_flat, offsets, out=at)
     np.take(shifted_flat, at, out=picked_flat, mode="clip")
     np.subtract(difference, picked_T, out=difference)
-    total_4 = difference.sum()
-    loss = total_4 / (T * rows)
+    total_3 = difference.sum()
+    loss = total_3 / (T * rows)
     return loss, (V, W, text, rows)
 
 
@@ -261,7 +263,7 @@ def backward(saved, d_loss, work):
     (
         T,
         e_turned,
-        total_3_turned,
+        total_2_turned,
         p_turned,
         d_logits_flat,
         at,
@@ -274,17 +276,17 @@ def backward(saved, d_loss, work):
         difference_2,
         d_h,
         W_turned,
-        d_total_2_steps,
+        d_gathered_steps,
         d_h_after_steps,
         difference_2_steps,
         laid_out_2,
         d_E,
-        d_total_2_rows,
+        d_gathered_rows,
         laid_out_2_flat,
         rows_in_order,
         h_all_T,
         d_W,
-        ones_2,
+        ones,
         d_b,
         h_all_T_2,
         d_V,
@@ -292,14 +294,15 @@ def backward(saved, d_loss, work):
 
     # loss = cross_entropy(logits, target)                                   test.net:14
     #   d_logits = (softmax(logits) - one_hot(target)) d_loss / (T * rows)
-    np.divide(e_turned, total_3_turned, out=p_turned)  # in place of e
+    np.divide(e_turned, total_2_turned, out=p_turned)  # in place of e
     d_logits_flat[at] -= one  # in place of p
     scale[...] = d_loss / (T * rows)
     np.multiply(d_logits_turned, scale, out=d_logits_turned)
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
     #   d_V = h_after' d_logits,  d_h_after = d_logits V',
-    #   d_E = scatter(d_total, text'),  d_b = sum over T, N of d_total,
+    #   d_E = scatter(d_gathered, text'),
+    #   d_b = sum over 12 of scatter(d_gathered, text'),
     #   then step by step, from the last to the first
     np.dot(d_logits_rows, V.T, out=d_h_after_rows)
     np.multiply(h_all_part_2, h_all_part_2, out=difference_2)
@@ -307,16 +310,16 @@ def backward(saved, d_loss, work):
     d_h.fill(0)
     np.copyto(W_turned, W.T)
     for d_total, z_t, difference_t in zip(
-        d_total_2_steps, d_h_after_steps, difference_2_steps
+        d_gathered_steps, d_h_after_steps, difference_2_steps
     ):
         np.add(z_t, d_h, out=d_total)
         np.multiply(d_total, difference_t, out=d_total)
         np.dot(d_total, W_turned, out=d_h)
     np.copyto(laid_out_2, text.T)
     d_E.fill(0)
-    add_rows(d_E, d_total_2_rows, laid_out_2_flat, rows_in_order)
-    np.dot(h_all_T, d_total_2_rows, out=d_W)
-    np.dot(ones_2, d_total_2_rows, out=d_b)
+    add_rows(d_E, d_gathered_rows, laid_out_2_flat, rows_in_order)
+    np.dot(h_all_T, d_gathered_rows, out=d_W)
+    np.dot(ones, d_E, out=d_b)
     np.dot(h_all_T_2, d_logits_rows, out=d_V)
     return work["gradients"]
 
@@ -330,18 +333,18 @@ def evaluate(params, text, target):
     h = np.zeros((N, hidden), E.dtype)  # (N, hidden)
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
-    total = E[text.T] + b  # (T, N, hidden)
+    gathered = (E + b)[text.T]  # (T, N, hidden)
     h_after = np.empty((T, N, hidden), E.dtype)  # (T, N, hidden)
     for t in range(T):
         z = h @ W  # (N, hidden)
-        total_2 = total[t] + z  # (N, hidden)
-        h = np.tanh(total_2)  # (N, hidden)
+        total = gathered[t] + z  # (N, hidden)
+        h = np.tanh(total)  # (N, hidden)
         h_after[t] = h
     logits = (h_after @ V).swapaxes(0, 1)  # (N, T, 12)
 
     # loss = cross_entropy(logits, target)                                   test.net:14
     shifted = logits - logits.max(axis=2, keepdims=True)  # (N, T, 12)
-    total_3 = np.exp(shifted).sum(axis=2, keepdims=True)  # (N, T, 1)
+    total_2 = np.exp(shifted).sum(axis=2, keepdims=True)  # (N, T, 1)
     picked = shifted[np.arange(N)[:, None], np.arange(T), target]  # (N, T)
-    loss = (np.log(total_3[:, :, 0]) - picked).sum() / (N * T)
+    loss = (np.log(total_2[:, :, 0]) - picked).sum() / (N * T)
     return {"loss": loss}
