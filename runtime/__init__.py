@@ -18,13 +18,14 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradc.compiler import Compiled, Options
+    from gradc.compiler import Compiled, Options, Source
 
     from .network import Network
     from .runs import RunFolder
@@ -102,12 +103,26 @@ def compile_again(
     overrides: Mapping[str, str] | None = None,
     options: Options | None = None,
 ) -> Compiled:
-    """Compile a program as a checkpoint keeps it, with `overrides` beside its own.
+    """Compile a program as a checkpoint keeps it, with `overrides` beside its own."""
+    from gradc.compiler import compile_source
+
+    with program_again(program, folder, overrides, options) as (source, chosen):
+        return compile_source(source, chosen)
+
+
+@contextmanager
+def program_again(
+    program: Mapping[str, Any],
+    folder: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    options: Options | None = None,
+) -> Iterator[tuple[Source, Options]]:
+    """The text of a program as a checkpoint keeps it, and the options to compile it by.
 
     Its libraries are written to a folder of their own for the time; `folder` is where those
     of a run of format 1 lie.
     """
-    from gradc.compiler import Options, Source, compile_source
+    from gradc.compiler import Options, Source
 
     from .errors import CheckpointError
 
@@ -125,8 +140,7 @@ def compile_again(
             overrides={**program["overrides"], **(overrides or {})},
             folder=Path(made) if kept or folder is None else folder,
         )
-        source = Source.from_text(program["name"], program["text"])
-        return compile_source(source, chosen)
+        yield Source.from_text(program["name"], program["text"]), chosen
 
 
 @dataclass(frozen=True)

@@ -34,23 +34,33 @@ SHOWN = 3  # of the values that a line is computed from
 
 @dataclass(frozen=True)
 class NonFinite:
-    """What became infinite or NaN, and further lines on where and from what."""
+    """What became infinite or NaN, and further lines on where and from what.
+
+    `place` is that of the equation in which it began, `mlp.net:8`, where one is known.
+    """
 
     what: str
     lines: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Read off the first line."""
+        found = re.search(r"`  (\S+:\d+)$", self.lines[0]) if self.lines else None
+        return found[1] if found else ""
 
 
 @dataclass
 class Culprit:
     """The first local variable of an emitted function that is not finite.
 
-    `source` are the variables that its line reads, with their values at that time.
+    `source` are the finite variables that its line reads, with their values at that time.
     """
 
     name: str
     line: int
     bad: NDArray[Any]
     source: list[tuple[str, NDArray[Any]]] = field(default_factory=list)
+    masked: bool = False  # it reads what was -inf before
 
 
 def diagnose(
@@ -117,6 +127,10 @@ def first_nonfinite(
     with np.errstate(all="ignore"):
         watch.run(steps)
     found = watch.found or watch.mask
+    if watch.found is not None and watch.found.masked and watch.mask is not None:
+        # NaN of what was -inf already: that is where it began, unless -inf was asked for.
+        if "inf" not in network.source.splitlines()[watch.mask.line - 1]:
+            found = watch.mask
     if found is None:
         return ()
     bad = int((~np.isfinite(found.bad)).sum())
@@ -197,7 +211,11 @@ class _Watch:
                 for other, seen in self._before.items()
                 if seen.dtype.kind == "f" and np.isfinite(seen).all()
             ]
-            culprit = Culprit(name, self._line, np.array(values), source)
+            masked = any(
+                seen.dtype.kind == "f" and not np.isfinite(seen).all()
+                for seen in self._before.values()
+            )
+            culprit = Culprit(name, self._line, np.array(values), source, masked)
             if (np.isnan(values) | (values == np.inf)).any():
                 self.found = culprit
                 return

@@ -40,6 +40,7 @@ VERBS = {
     "explain": "the derivation of a gradient, a line, or an error",
     "graph": "the computational graph as DOT, SVG or Mermaid",
     "explore": "a page that links the program, its graph and both passes",
+    "diagnose": "why a network does not learn, line by line",
     "cost": "operations, bytes and memory of a step, line by line",
     "fmt": "format .net files",
     "new": "write a .net to start from",
