@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ir.dims import ONE, Shape
+from ..ir.dims import ONE, Shape, as_shape
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
 from .classes import Text
@@ -248,4 +248,44 @@ _on_buffer(
     text="{base} + {x}",
     cost=lambda node: node.args[1].shape,
     note="base + unslice(x), or base - unslice(x).",
+)
+
+
+# ------------------------------------------------------------------------ on windows
+SPREAD = '''def conv_transpose(g, K, shape, strides, dilations):
+    """Return zeros of a shape, with g @ K[p, q].T added wherever a convolution by K reads
+    what it multiplies by K[p, q]."""
+    rows = g.reshape(-1, g.shape[-1])
+    total = np.zeros(shape, (g[:1].sum() + K[:1].sum()).dtype)
+    for offset in np.ndindex(K.shape[:-2]):
+        place = total
+        for axis, i in enumerate(offset):
+            start, stride = i * dilations[axis], strides[axis]
+            stop = start + stride * g.shape[axis + 1]
+            place = place.swapaxes(0, axis + 1)[start:stop:stride].swapaxes(0, axis + 1)
+        place += (rows @ K[offset].T).reshape(place.shape)
+    return total
+'''
+
+
+def _spread_text(node: Node) -> Text:
+    strides, dilations = node.attrs["strides"], node.attrs["dilations"]
+    text = f"conv_transpose({{g}}, {{K}}, {{shape}}, {strides}, {dilations})"
+    return text, {"shape": node.shape}
+
+
+REGISTRY.add(
+    Op(
+        name="conv_transpose",
+        args=("g", "K"),
+        family="special",
+        infer=lambda args, attrs: (as_shape(attrs["shape"]), "real"),
+        numpy=_spread_text,
+        prelude=SPREAD,
+        text="conv_transpose({g}, {K})",
+        result="folded",
+        call=True,
+        cost=lambda node: (*node.args[0].shape, *node.args[1].shape[:-1]),
+        note="fold of the product of g (N, h, w, n) and the kernel (k, k, c, n).",
+    )
 )

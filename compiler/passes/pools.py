@@ -15,6 +15,7 @@ from math import prod
 
 from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
+from ..ops.contraction import letters
 from .patterns import Rewriter, Rule, rule
 
 MOST = 4  # elements along one axis of a window: beyond, one call of `max` is shorter
@@ -180,5 +181,38 @@ def sum_of_slices(rw: Rewriter, n: Node) -> Node | None:
     return rw.make("reshape", made, shape=n.shape)
 
 
-RULES: tuple[Rule, ...] = (maximum_of_slices, share_of_maximum)
+@rule("fold", safety="~")
+def product_at_each_place(rw: Rewriter, n: Node) -> Node | None:
+    """`fold` of a product with a kernel -> the product at each place of the kernel, added.
+
+    What is folded would have as many values for each of g as the kernel has places.
+    """
+    a, rank = n.attrs, len(n.shape)
+    turned = n.args[0]
+    if a["axes"] != tuple(range(1, rank - 1)) or not turned.is_a("transpose"):
+        return None
+    count = len(a["axes"])  # [N, h, w, k, k, c] -> [N, h, w, c, k, k]
+    perm = (*range(rank - 1), rank - 1 + count, *range(rank - 1, rank - 1 + count))
+    whole = turned.args[0]
+    product = whole.args[0] if whole.is_a("reshape") else whole
+    if turned.attrs["perm"] != perm or not (
+        product.is_a("einsum2") and rw.free(product)
+    ):
+        return None
+    if not (rw.unbound(turned) and rw.unbound(whole)):
+        return None
+    sa, sb, so = letters(product.attrs["spec"])
+    g, kernel = product.args
+    places, summed = so[: rank - 1], sa[-1]
+    inside = so[rank - 1 :]
+    if sa != places + summed or sorted(sb) != sorted(inside + summed):
+        return None
+    kernel = rw.make("transpose", kernel, perm=tuple(map(sb.index, inside + summed)))
+    sizes = whole.shape[rank - 1 :]
+    kernel = rw.make("reshape", kernel, shape=(*sizes, g.shape[-1]))
+    more = {k: a[k] for k in ("strides", "dilations")}
+    return rw.make("conv_transpose", g, kernel, shape=n.shape, **more)
+
+
+RULES: tuple[Rule, ...] = (maximum_of_slices, share_of_maximum, product_at_each_place)
 PLANNED: tuple[Rule, ...] = (sum_of_slices,)  # with memory for what comes between

@@ -604,6 +604,8 @@ def _suffix(v: Value) -> str:
     how = v.how
     if how.startswith("list("):
         return "_steps"
+    if how.startswith("kernel_places("):
+        return "_places"
     if how.endswith(".T"):
         return "_T"
     if how.endswith("]"):

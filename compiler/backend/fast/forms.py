@@ -3,7 +3,8 @@
 In: a node whose arguments have values. Out: instructions in its frame, and its value. An
 elementwise op says its form in its record (`numpy_out`); an op without any is computed by its
 expression of -O1 and copied into its place. Forms of products of matrices stand in
-`products.py`, of reductions in `sums.py`, of gathering and scattering in `gathers.py`.
+`products.py`, of reductions in `sums.py`, of gathering and scattering in `gathers.py`, of
+windows in `windows.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
-from . import fixed, gathers, layouts, products, sums
+from . import fixed, gathers, layouts, products, sums, windows
 from .frame import Form, Frame, core_of
 from .values import Value
 
@@ -174,44 +175,6 @@ def extremum(frame: Frame, n: Node) -> bool:
         frame.values[n] = out
         return True
     return elementwise(frame, n)
-
-
-def gathered(frame: Frame, n: Node) -> bool:
-    """Windows in rows: copied from their view as they are laid out."""
-    v = frame.value(n.args[0])
-    if v.contiguous:
-        frame.values[n] = frame.reshaped(v, n.shape, n)
-        return True
-    out = frame.make(n)
-    target = frame.reshaped(out, v.shape)
-    frame.emit(f"np.copyto({target.token}, {v.token})", out)
-    frame.values[n] = out
-    return True
-
-
-FOLD = '''def fold_into(total, g, axes, strides, dilations):
-    """Set total to zeros, with each window of g (its last axes) added in its place."""
-    total.fill(0)
-    windows = np.moveaxis(g, range(total.ndim, g.ndim), range(len(axes)))
-    for offset in np.ndindex(windows.shape[: len(axes)]):
-        place, part = total, windows[offset]
-        for axis, i, stride, dilation in zip(axes, offset, strides, dilations):
-            start = i * dilation
-            stop = start + stride * part.shape[axis]
-            place = place.swapaxes(0, axis)[start:stop:stride].swapaxes(0, axis)
-        np.add(place, part, out=place)
-'''
-
-
-def fold(frame: Frame, n: Node) -> bool:
-    """Windows added up where they lie."""
-    v, a = frame.value(n.args[0]), n.attrs
-    out = frame.make(n)
-    frame.unit.scope.preludes.setdefault("fold_into", FOLD)
-    how = f"{a['axes']}, {a['strides']}, {a['dilations']}"
-    frame.emit(f"fold_into({out.token}, {v.token}, {how})", out)
-    frame.values[n] = out
-    return True
 
 
 UFUNC = {"lt": "less", "le": "less_equal", "eq": "equal"}
@@ -398,10 +361,8 @@ def einsum2(frame: Frame, n: Node) -> bool:
 
 FORMS: dict[str, Form] = {
     "einsum2": einsum2,
-    "fold": fold,
     "maximum": extremum,
     "minimum": extremum,
-    "reshape": gathered,
     "pow": power,
     "lt": comparison,
     "le": comparison,
@@ -415,5 +376,6 @@ FORMS: dict[str, Form] = {
     "cumsum": cumsum,
     **sums.FORMS,
     **gathers.FORMS,
+    **windows.FORMS,
 }
 SCALARS: dict[str, Form] = {"einsum2": products.scalar_product, **sums.SCALARS}

@@ -118,7 +118,7 @@ class Frame:
     def _home(self, v: Value) -> Value:
         """All of the array that a value is a view of."""
         core = core_of(v)
-        return core if core.whole else self.table.whole(v.root)
+        return self.table.whole(v.root) if all_of(core) and not core.whole else core
 
     def new(self, shape: Shape, kind: Kind = "real", wish: str = "") -> Value:
         """An array of the plan that no node is named after."""
@@ -495,9 +495,7 @@ class Frame:
 
 def core_of(v: Value) -> Value:
     """The array that a turned value is a view of, all of it; else the value itself."""
-    if v.origin is not None and v.origin[0].whole:
-        return v.origin[0]
-    return v
+    return v.origin[0] if v.origin is not None and all_of(v.origin[0]) else v
 
 
 def same_layout(a: Value, b: Value) -> bool:

@@ -43,7 +43,7 @@ def orders(plan: Plan) -> dict[Node, Order]:
     functions = (plan.functions[name] for name in ("forward", "backward"))
     nodes = topological(n for f in functions for _, n in f.results)
     batch = dict(plan.program.train.get("batch") or [])
-    seeds = [n for n in nodes if n.is_a("windows", "fold") and _many(n, batch)]
+    seeds = [n for n in nodes if _windowed(n) and _many(n, batch)]
     if not seeds:
         return {}
     readers = users(nodes)
@@ -59,8 +59,8 @@ def orders(plan: Plan) -> dict[Node, Order]:
                 queue.append(n)
 
     for seed in seeds:
-        base = seed if seed.is_a("fold") else seed.args[0]
-        axes = seed.attrs["axes"]
+        base = seed.args[0] if seed.is_a("windows") else seed
+        axes = _windowed(seed)
         rest = [i for i in range(1, len(base.shape)) if i not in axes]
         mark([(base, (*rest, *axes, 0))])
     while queue:
@@ -82,9 +82,16 @@ def _flat_edge(a: Node, n: Node, found: dict[Node, Order]) -> bool:
     return a.shape[0] == n.shape[0] and (so[0] in sa) != (so[0] in sb)
 
 
+def _windowed(n: Node) -> tuple[int, ...]:
+    """The axes of an image that windows lie on, where the op is one of windows."""
+    if n.is_a("windows", "fold"):
+        return tuple(n.attrs["axes"])
+    return tuple(range(1, len(n.shape) - 1)) if n.is_a("conv_transpose") else ()
+
+
 def _many(n: Node, batch: dict[str | None, int]) -> bool:
     """Do windows leave axis 0 alone, and is that a batch of some rows, as far as is known?"""
-    if 0 in n.attrs["axes"]:
+    if 0 in _windowed(n):
         return False
     rows = n.shape[0].integer
     symbols = n.shape[0].symbols()
@@ -105,6 +112,8 @@ def _below(n: Node, a: Node, order: Order) -> Order | None:
             return tuple(i for i in order if i < len(a.shape))
         case "fold":
             return (*range(len(n.shape), len(a.shape)), *order)
+        case "conv_transpose":
+            return order if a is n.args[0] else None
         case "einsum2":
             return _operand(n, a, order)
     return order if _alike(n, a, order) else None
@@ -122,6 +131,8 @@ def _above(n: Node, a: Node, order: Order) -> Order | None:
             return (*range(len(a.shape), len(n.shape)), *order)
         case "fold":
             return tuple(i for i in order if i < len(n.shape))
+        case "conv_transpose":
+            return order if a is n.args[0] else None
         case "einsum2":
             return _product(n, a, order)
     return order if _alike(n, a, order) else None

@@ -60,6 +60,11 @@ def product(frame: Frame, n: Node) -> bool:
     return True
 
 
+def matrix(frame: Frame, v: Value, spec: str, first: str, second: str) -> Value:
+    """An operand as a matrix, its axes in two groups: a view where they lie so."""
+    return _matrix(frame, v, spec, "", first, second)
+
+
 def scalar_product(frame: Frame, n: Node) -> bool:
     """The sum of products of two arrays."""
     sa, sb, _ = letters(n.attrs["spec"])
