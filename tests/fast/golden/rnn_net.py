@@ -20,16 +20,6 @@ hidden = 16
 PARAMETERS = {"E": (12, 16), "W": (16, 16), "b": (16,), "V": (16, 12)}
 
 
-def add_rows(total, g, index, rows):
-    """Add each row of g to that row of total which index says; rows is room for them."""
-    order = np.argsort(index, kind="stable")
-    places = index[order]
-    first = places != np.concatenate((places[:1] - 1, places[:-1]))
-    starts = np.arange(index.size)[first]
-    np.take(g, order, axis=0, out=rows, mode="clip")
-    total[places[first]] += np.add.reduceat(rows, starts, axis=0)
-
-
 def init(rng):
     """Return fresh parameters: arrays by path."""
     return {
@@ -44,13 +34,13 @@ def buffers(N, T, dtype, gradients=None):
     """Return the memory of a step: a plan in which values share it.
 
     slot_1 (hidden * hidden): table, W_turned.
-    slot_2 (N * T * hidden): gathered, shifted, d_h_after, rows_in_order.
+    slot_2 (N * T * hidden): gathered, shifted, d_h_after.
     slot_3 (N * T * hidden + N * hidden): h_all.
-    slot_4 (N * T * hidden): m, total_2, difference_2.
+    slot_4 (N * T * hidden): m, total_2, difference_2, which.
     slot_5 (12 * N * T): turned, e, p, d_logits.
     slot_6 (N * T * hidden): difference, d_gathered.
-    slot_7 (N * T, whole numbers): laid_out, laid_out_2.
-    slot_8 (N * T, whole numbers): at.
+    slot_7 (N * T, whole numbers): laid_out, at_2.
+    slot_8 (N * T, whole numbers): at, laid_out_2.
     slot_9 (N * T): picked.
     slot_10 (N * hidden): d_h.
 
@@ -94,8 +84,9 @@ def buffers(N, T, dtype, gradients=None):
     ones = np.ones(12, dtype)
     total_2 = slot_4[: N * T].reshape(T, N, 1)
     total_2_flat = total_2.reshape(N * T)
-    total_2_part = total_2.swapaxes(0, 1)[:, :, 0]
-    difference = slot_6[: N * T].reshape(N, T)
+    total_2_T = total_2.reshape(T, N).T
+    difference = slot_6[: N * T].reshape(T, N)
+    difference_T = difference.T
     laid_out = slot_7.reshape(T, N)
     laid_out_flat = laid_out.reshape(N * T)
     offsets = np.arange(N * T) * 12
@@ -123,11 +114,14 @@ def buffers(N, T, dtype, gradients=None):
     d_gathered_steps = list(d_gathered[::-1])
     d_h_after_steps = list(d_h_after[::-1])
     difference_2_steps = list(difference_2[::-1])
-    laid_out_2 = slot_7.reshape(T, N)
-    d_E = gradients["E"]
-    d_gathered_rows = d_gathered.reshape(N * T, hidden)
+    laid_out_2 = slot_8.reshape(T, N)
     laid_out_2_flat = laid_out_2.reshape(N * T)
-    rows_in_order = slot_2.reshape(N * T, hidden)
+    at_2 = slot_7
+    which = slot_4[: 12 * N * T].reshape(N * T, 12)
+    which_flat = which.reshape(12 * N * T)
+    which_T = which.T
+    d_gathered_rows = d_gathered.reshape(N * T, hidden)
+    d_E = gradients["E"]
     h_all_T = h_all[:-1].reshape(N * T, hidden).T
     d_W = gradients["W"]
     d_b = gradients["b"]
@@ -153,8 +147,8 @@ def buffers(N, T, dtype, gradients=None):
             e_rows,
             ones,
             total_2_flat,
-            total_2_part,
-            difference,
+            total_2_T,
+            difference_T,
             laid_out,
             laid_out_flat,
             offsets,
@@ -183,10 +177,14 @@ def buffers(N, T, dtype, gradients=None):
             d_h_after_steps,
             difference_2_steps,
             laid_out_2,
-            d_E,
-            d_gathered_rows,
             laid_out_2_flat,
-            rows_in_order,
+            offsets,
+            at_2,
+            which,
+            which_flat,
+            which_T,
+            d_gathered_rows,
+            d_E,
             h_all_T,
             d_W,
             ones,
@@ -220,8 +218,8 @@ def forward(params, text, target, work, rows):
         e_rows,
         ones,
         total_2_flat,
-        total_2_part,
-        difference,
+        total_2_T,
+        difference_T,
         laid_out,
         laid_out_flat,
         offsets,
@@ -247,12 +245,12 @@ def forward(params, text, target, work, rows):
     np.subtract(shifted_turned, m_turned, out=shifted_turned)
     np.exp(shifted_turned, out=e_turned)
     np.dot(e_rows, ones, out=total_2_flat)
-    np.log(total_2_part, out=difference)
+    np.log(total_2_T, out=difference_T)
     np.copyto(laid_out, target.T)
     np.add(laid_out_flat, offsets, out=at)
     np.take(shifted_flat, at, out=picked_flat, mode="clip")
-    np.subtract(difference, picked_T, out=difference)
-    total_3 = difference.sum()
+    np.subtract(difference_T, picked_T, out=difference_T)
+    total_3 = difference_T.sum()
     loss = total_3 / (T * rows)
     return loss, (V, W, text, rows)
 
@@ -280,10 +278,14 @@ def backward(saved, d_loss, work):
         d_h_after_steps,
         difference_2_steps,
         laid_out_2,
-        d_E,
-        d_gathered_rows,
         laid_out_2_flat,
-        rows_in_order,
+        offsets,
+        at_2,
+        which,
+        which_flat,
+        which_T,
+        d_gathered_rows,
+        d_E,
         h_all_T,
         d_W,
         ones,
@@ -316,8 +318,10 @@ def backward(saved, d_loss, work):
         np.multiply(d_total, difference_t, out=d_total)
         np.dot(d_total, W_turned, out=d_h)
     np.copyto(laid_out_2, text.T)
-    d_E.fill(0)
-    add_rows(d_E, d_gathered_rows, laid_out_2_flat, rows_in_order)
+    np.add(laid_out_2_flat, offsets, out=at_2)
+    which.fill(0)
+    which_flat[at_2] = one
+    np.dot(which_T, d_gathered_rows, out=d_E)
     np.dot(h_all_T, d_gathered_rows, out=d_W)
     np.dot(ones, d_E, out=d_b)
     np.dot(h_all_T_2, d_logits_rows, out=d_V)
