@@ -75,8 +75,8 @@ def safe(text: str) -> str:
 @cache
 def functions() -> frozenset[str]:
     """What the functions are called that a module may bring along: erf, scatter_add."""
-    preludes = (op.prelude for op in REGISTRY.ops.values() if op.prelude)
-    return frozenset(p.removeprefix("def ").partition("(")[0] for p in preludes)
+    preludes = [p for op in REGISTRY.ops.values() for p in (op.prelude, op.prelude_out)]
+    return frozenset(p.removeprefix("def ").partition("(")[0] for p in preludes if p)
 
 
 def base_of(name: str) -> str:

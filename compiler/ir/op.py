@@ -67,11 +67,13 @@ class Op:
     choices: tuple[tuple[Callable[[Node], bool], Any], ...] = ()  # (when, Template)
     numpy_complex: Any = None  # Template, where numpy's is not analytic (abs, sign, …)
     # Template, or several statements, with {out}: the form of -O2. {t} is room for as
-    # much again, {0.5} a number as an array. `inplace`: it may write over an argument.
+    # much again, {room} for a few blocks (then {x} and {out} are contiguous), {0.5} a
+    # number as an array. `inplace`: it may write over an argument.
     numpy_out: Any = None
     numpy_out_absolute: Any = None  # faster, with an error relative to 1, not to itself
     update: Any = None  # Template of a statement that modifies its first argument
     prelude: str = ""  # a function that the module needs (erf), emitted once
+    prelude_out: str = ""  # and one that the form of -O2 needs
     text: Any = None  # Template: the mathematics, as comments show it
     latex: Any = None
     precedence: int = 4  # of `text`: 0 where, 1 sum, 2 product, 3 power, 4 atom
@@ -86,6 +88,11 @@ class Op:
     monotone: bool = False  # of one argument, with which it never decreases
     samples: Any = None  # the domain: how tests draw arguments and attributes
     note: str = ""  # the convention at kinks and edges, printed in the op reference
+
+    @property
+    def writes(self) -> bool:
+        """Has it a form that writes where it is told?"""
+        return self.numpy_out is not None or self.numpy_out_absolute is not None
 
     def __repr__(self) -> str:
         return f"Op({self.name})"

@@ -80,6 +80,7 @@ MEASURED: dict[str, tuple[str, dict[str, int]]] = {
     "gated": (GATED, {"N": 1500}),
     "transformer": (TRANSFORMER, {"N": 30, "T": 50}),
     "conv": (CONV, {"N": 150}),
+    "gelu": (GATED.replace("tanh", "gelu"), {"N": 1500}),
 }
 
 

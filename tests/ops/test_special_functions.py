@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,24 @@ def check(got: Any, xs: Any, exact: Callable[[Any], Any], slack: float) -> None:
 def test_normal_cdf() -> None:
     for xs in (BOTH, TAIL):
         check(computed("normal_cdf", xs), xs, lambda x: mp.ncdf(x), 1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_erf_in_blocks(dtype: Any) -> None:
+    """To two units of the last digit of 1, in the place of its argument or beside it."""
+    scope: dict[str, Any] = {"np": np}
+    exec(REGISTRY["erf"].prelude_out, scope)
+    for xs in (BOTH, TAIL, around(0.0), np.linspace(-7, 7, 101)):
+        x = np.append(xs, [np.inf, -np.inf, np.nan, 0.0]).astype(dtype)
+        room, out = np.empty((4, 7), dtype), np.empty_like(x)
+        with np.errstate(all="raise", under="ignore", invalid="ignore"):
+            scope["erf_into"](x, out, room)
+        eps = np.finfo(dtype).eps
+        for value, found in zip(x[:-4], out, strict=False):
+            assert abs(float(found) - math.erf(value)) <= 2 * eps, value
+        np.testing.assert_array_equal(out[-4:], [1, -1, np.nan, 0])
+        scope["erf_into"](x, x, room)
+        np.testing.assert_array_equal(x, out)
 
 
 def test_lgamma() -> None:
@@ -126,4 +145,6 @@ def test_the_derivatives_are_a_chain() -> None:
     "name", [op.name for op in REGISTRY.ops.values() if op.prelude]
 )
 def test_the_guard_admits_every_function_of_a_module(name: str) -> None:
-    guard.check("import numpy as np\n\n\n" + REGISTRY[name].prelude)
+    op = REGISTRY[name]
+    for prelude in filter(None, (op.prelude, op.prelude_out)):
+        guard.check("import numpy as np\n\n\n" + prelude)

@@ -1,13 +1,13 @@
-"""Where a sigmoid has to be right relative to itself, and where to 1 is enough.
+"""Where a sigmoid or an erf has to be right relative to itself, and where to 1 is enough.
 
 `1 / (1 + exp(-x))` keeps its digits far below 0, where it is e^x; `tanh(x / 2) / 2 + 1 / 2`
-takes half as long and is off by half a unit of the last digit of 1 wherever it is. The error
-of a value is *relative* if somebody divides by it, takes a logarithm or a root of it, compares
-it, or if it is the loss. Such a demand goes up through products, layout, sums and maxima of
-values that may be small themselves; it ends where a value is added to what is not small, in a
-product of matrices, in an exponential.
+takes half as long and is off by half a unit of the last digit of 1 wherever it is. So with erf
+near 0. The *relative* error of a value matters if somebody divides by it, takes a logarithm or
+a root of it, compares it, or if it is the loss. Such a demand goes up through products, layout,
+sums and maxima of values that may be small themselves; it ends where a value is added to what
+is not small, in a product of matrices, in an exponential.
 
-In: what a module computes in training. Out: the sigmoids of which accuracy is demanded.
+In: what a module computes in training. Out: those of them of which accuracy is demanded.
 
     h = tanh(z) * sigmoid(v);  y = h @ W          none
     p = sigmoid(u) / (sigmoid(u) + sigmoid(v))    both
@@ -21,9 +21,10 @@ from ...ir.graph import topological
 from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 
-SIGMOIDS = frozenset({"sigmoid", "sigmoid_of_minus"})
+TWO_FORMS = frozenset({"sigmoid", "sigmoid_of_minus", "erf"})
+"""What has a form with an absolute error (`numpy_out_absolute`)."""
 SMALL = 1e-3
-"""A constant below may be as small as a sigmoid that is added to it."""
+"""A constant below may be as small as what is added to it."""
 
 PASSING = frozenset(
     """mul neg broadcast reshape transpose slice unslice concat take scatter_add pick put
@@ -34,20 +35,20 @@ PASSING = frozenset(
 """As accurate as their arguments, relative to themselves."""
 
 BLUNT = frozenset(
-    """einsum2 exp cos cosh softplus softplus_of_minus softmax logsumexp arccos normal_cdf
-    one_hot""".split()
+    """sigmoid sigmoid_of_minus softplus softplus_of_minus softmax logsumexp exp cos cosh
+    arccos normal_cdf einsum2 one_hot""".split()
 )
 """An absolute error of their arguments is all that they notice."""
 
 
-def accurate_sigmoids(values: Iterable[Node], demanded: Iterable[Node]) -> set[Node]:
-    """Of the sigmoids below `values`, those whose relative error matters.
+def accurate(values: Iterable[Node], demanded: Iterable[Node]) -> set[Node]:
+    """Of what has two forms below `values`, that whose relative error matters.
 
     `demanded`: the values whose own relative error does.
     """
     found: set[Node] = set()
     order = topological(list(values))
-    if any(n.op.name in SIGMOIDS or is_loop(n) for n in order):
+    if any(n.op.name in TWO_FORMS or is_loop(n) for n in order):
         _Level(found, set(demanded)).run(order)
     return found
 
@@ -65,10 +66,9 @@ class _Level:
                 self.small.add(n)
         read: dict[Node, list[Node]] = {}
         for n in reversed(order):
-            if n.op.name in SIGMOIDS:
-                if n in self.demanded:
-                    self.found.add(n)
-            elif is_projection(n):
+            if n.op.name in TWO_FORMS and n in self.demanded:
+                self.found.add(n)
+            if is_projection(n):
                 read.setdefault(n.args[0], []).append(n)
             elif is_loop(n):
                 self._loop(n, read.get(n, []))
@@ -76,9 +76,9 @@ class _Level:
                 self.demanded.update(self._asked(n))
 
     def _may_be_small(self, n: Node) -> bool:
-        """Is it made of sigmoids alone, as far as its size goes?"""
+        """Is it made of these alone, as far as its size goes?"""
         name = n.op.name
-        if name in SIGMOIDS or name in ("formal", "zero") or is_projection(n):
+        if name in TWO_FORMS or name in ("formal", "zero") or is_projection(n):
             return True
         if name == "const":
             return bool(abs(n.attrs["value"]) < SMALL)

@@ -17,7 +17,7 @@ from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
 from . import forms, loops
-from .accuracy import accurate_sigmoids
+from .accuracy import accurate
 from .frame import Frame
 from .images import orders
 from .values import Instruction, Root, Table, Value
@@ -41,7 +41,7 @@ class Unit:
         self.scales: dict[tuple[Node, str], Value] = {}
         (_, loss), *states = module.functions["forward"].results
         results = [n for _, n in (*states, *module.functions["backward"].results)]
-        self.accurate = accurate_sigmoids([loss, *results], [loss])
+        self.accurate = accurate([loss, *results], [loss])
         self.operations: dict[Node, int] = {}  # of what depends on sizes alone
         self.orders = orders(module)  # of the axes of images in memory
         self._forward(module.functions["forward"])

@@ -12,15 +12,19 @@ from __future__ import annotations
 import math
 import re
 
+from ...ir.dims import Dim, size
 from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
 from . import fixed, gathers, layouts, products, sums, windows
-from .frame import Form, Frame, core_of
+from .frame import Form, Frame, core_of, same_layout
 from .values import Value
 
 HOLE = re.compile(r"\{(-?[\w.]+)\}")
+BLOCK = 16384
+"""Numbers that a function works on at a time: more than calls cost, less than a cache holds."""
+ROWS = 4
 COMPARISONS = ("lt", "le", "eq")
 LAYOUT = ("reshape", "transpose", "broadcast")
 
@@ -56,7 +60,7 @@ def define(frame: Frame, n: Node) -> None:
         _number(frame, n)
         _placed(frame, n, frame.values[n])
         return
-    if form is None and source.op.numpy_out is not None and source is n:
+    if form is None and source.op.writes and source is n:
         form = elementwise
     if form is None or not form(frame, n):
         fallback(frame, n)
@@ -99,6 +103,8 @@ def elementwise(frame: Frame, n: Node) -> bool:
     if made is None or (n.kind == "bool" and n.op.name in COMPARISONS):
         return False
     lines = [made] if isinstance(made, str) else list(made)
+    if any("{room}" in line for line in lines):
+        return in_blocks(frame, n, lines[0])
     holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
     read = frame.table.read_in("".join(holes.values()))
     out = frame.make_as(n, read)
@@ -123,6 +129,26 @@ def elementwise(frame: Frame, n: Node) -> bool:
         if n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1)
     ]
     frame.emit(text, out, over, scratch=scratch)
+    frame.values[n] = out
+    return True
+
+
+def in_blocks(frame: Frame, n: Node, call: str) -> bool:
+    """A function of the module, which goes over its argument in blocks."""
+    x = frame.value(n.args[0])
+    out = frame.make_as(n, [x])
+    if not same_layout(x, out):
+        x, out = frame.copied(x), frame.make(n)
+        if not out.contiguous:
+            return False
+    whole = size(n.shape)
+    known = whole.integer
+    width = whole if known is not None and known < BLOCK else Dim.of(BLOCK)
+    room = frame.new((Dim.of(ROWS), width), n.kind, "room")
+    frame.unit.scope.preludes.setdefault(f"{n.op.name}_into", n.op.prelude_out)
+    holes = {"x": core_of(x), "out": core_of(out), "room": room}
+    line = HOLE.sub(lambda found: holes[found[1]].token, call)
+    frame.emit(line, out, [x], scratch=[room])
     frame.values[n] = out
     return True
 
