@@ -25,6 +25,7 @@ from .drawing import Drawing, by_op, with_values
 from .formula import Formula, Name, names_in
 from .mathml import mathml, mathml_name
 from .page import Prose, Row, Statement
+from .printing import Naming, naming_of
 from .provenance import EmittedLine, Record, Trace, lines_of, record_of
 from .reading import Fresh, LoopText, Part, read_all
 from .report import Extra, shape_note
@@ -95,6 +96,7 @@ def explorer(
     backward = _reached(record, ["backward"])
     values = values or {}
     said, said_adjoint, signs = _formulas(trace, owner, adjoints)
+    naming = naming_of([*named.of.values(), *signs], signs)
     flops = _flops(trace, shown, sizes)
     flops_back = _flops(trace, ["backward"], sizes)
     sheets = Sheets(record, shown)
@@ -112,7 +114,7 @@ def explorer(
             "lines": sheets.rows_of(n),
             "place": sheets.place(n),
             "forward": forward.get(n) or sheets.emitted(n, box.kind),
-            "rows": _rows(named(n) or "", said.get(n), signs),
+            "rows": _rows(named(n) or "", said.get(n), naming),
             "flops": flops.get(_image(trace, n)),
             "value": values.get(n, ""),
         }
@@ -123,7 +125,7 @@ def explorer(
             item["adjoint"] = {
                 "name": own,
                 "backward": backward.get(adjoint, []),
-                "rows": _rows(own or "δ", said_adjoint.get(n), signs),
+                "rows": _rows(own or "δ", said_adjoint.get(n), naming),
                 "flops": flops_back.get(_image(trace, adjoint)),
                 "value": values.get(adjoint, one),
             }
@@ -225,7 +227,7 @@ def _formulas(
     return said, back, signs
 
 
-def _rows(name: str, said: _Said | None, signs: set[str]) -> list[dict[str, Any]]:
+def _rows(name: str, said: _Said | None, naming: Naming) -> list[dict[str, Any]]:
     """`t1 = …`, what a loop does, and the formula itself."""
     if said is None:
         return []
@@ -243,20 +245,20 @@ def _rows(name: str, said: _Said | None, signs: set[str]) -> list[dict[str, Any]
     parts = [said.parts[n] for n in reach if n in said.parts]
     extra = Extra(parts, [said.loops[n] for n in reach if n in said.loops])
     before = [row for f in said.formulas for row in extra.before(f)]
-    return [_row(r, signs) for r in (*before, Statement(name, said.formulas))]
+    return [_row(r, naming) for r in (*before, Statement(name, said.formulas))]
 
 
-def _row(row: Row, signs: set[str]) -> dict[str, Any]:
+def _row(row: Row, naming: Naming) -> dict[str, Any]:
     if isinstance(row, Prose):
         return {"words": row.words, "depth": row.depth}
     assert isinstance(row, Statement)
     sign = "←" if row.sign == "<-" else row.sign
     made: list[Any] = ["mrow"]
     if row.left:
-        made.append(mathml_name(row.left, signs))
+        made.append(mathml_name(row.left, naming))
     for f in row.formulas:
         made += [["mo", sign]] if len(made) > 1 else []
-        made.append(mathml(f, signs))
+        made.append(mathml(f, naming))
     return {"math": made, "note": row.note, "depth": row.depth}
 
 

@@ -3,79 +3,46 @@
 In: a formula, and which names are adjoints: `d_z2` is set as δ with a subscript. Out: a tree
 of lists, `["mfrac", ["mi", "a"], ["mn", "2"]]`: a name, attributes if there are any, and what
 stands inside, which JSON keeps as it is. A reader builds elements of it one by one, so text of
-a program can never become markup; `markup` prints it, escaped, for a reader that takes text.
+a program can never become markup.
 
-    mathml(f, {"d_z2"})    # ["mrow", ["msub", ["mi", "δ"], …], …]
+    mathml(f, Naming({"d_z2"}))    # ["mrow", ["msub", ["mi", "δ"], …], …]
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 from ..backend.names import GREEK
-from .formula import (
-    BINDS,
-    Apply,
-    Binary,
-    Binds,
-    Formula,
-    Index,
-    Minus,
-    Name,
-    Not,
-    Number,
-    Size,
-    Slope,
-    Transposed,
-    rank,
-)
+from .formula import Binds, Formula, Number
+from .printing import Naming, Typeset, digits_and_power, greek
 
 Tree = list[Any]  # [name, {attributes}?, Tree | str, …]
 SIGNS = {"<=": "≤", ">=": "≥", "==": "=", "and": "∧", "or": "∨", "-": "−"}
 FUNCTIONS = {"sigmoid": "σ"}
-TIGHT = {"lspace": "0", "rspace": "0"}
+UPRIGHT = {"mathvariant": "normal"}
+THIN = ["mspace", {"width": "0.17em"}]
 
 
-def mathml(f: Formula, adjoints: Collection[str] = ()) -> Tree:
+def mathml(f: Formula, naming: Naming | None = None) -> Tree:
     """The formula as a tree of MathML."""
-    return _Printer(adjoints).written(f)[0]
+    return MathML(naming).said(f)
 
 
-def mathml_name(name: str, adjoints: Collection[str] = ()) -> Tree:
+def mathml_name(name: str, naming: Naming | None = None) -> Tree:
     """`W1` is W with a subscript, `d_z2` the adjoint δ of z2."""
-    if name in adjoints and name.startswith("d_"):
-        return ["msub", ["mi", "δ"], mathml_name(name[2:])]
-    base, *rest = name.rstrip("_").split("_") if name.strip("_") else [name]
-    found = re.fullmatch(r"(\D+?)(\d+)", base)
-    if found:
-        base, rest = found[1], [found[2], *rest]
-    if not rest:
-        return _letters(base)
-    return ["msub", _letters(base), _row(*_separated([_letters(r) for r in rest]))]
+    return MathML(naming).name(name)
 
 
-def markup(tree: Tree) -> str:
-    """The tree as text, escaped."""
-    name, *inside = tree
-    given = inside.pop(0) if inside and isinstance(inside[0], dict) else {}
-    attributes = "".join(f' {k}="{escape(str(v))}"' for k, v in given.items())
-    content = "".join(
-        escape(part) if isinstance(part, str) else markup(part) for part in inside
-    )
-    return f"<{name}{attributes}>{content}</{name}>"
-
-
-def _letters(word: str) -> Tree:
+def _word(word: str) -> Tree:
     """A name's part: digits as a number, a Greek word as its letter."""
     if word.isdigit():
         return ["mn", word]
-    return ["mi", _GREEK.get(word, word) or "_"]
+    return ["mi", _LETTERS.get(greek(word), word) or "_"]
 
 
-_GREEK = {word: letter for letter, word in GREEK.items()}
+_LETTERS = {word: letter for letter, word in GREEK.items()}
 
 
 def _row(*parts: Tree) -> Tree:
@@ -83,14 +50,14 @@ def _row(*parts: Tree) -> Tree:
 
 
 def _sign(text: str, tight: bool = False) -> Tree:
-    return ["mo", dict(TIGHT), text] if tight else ["mo", text]
+    return ["mo", {"lspace": "0", "rspace": "0"}, text] if tight else ["mo", text]
 
 
-def _bracketed(*inside: Tree, left: str = "(", right: str = ")") -> Tree:
-    return ["mrow", _sign(left), *inside, _sign(right)]
+def _enclosed(left: str, inner: Tree, right: str) -> Tree:
+    return ["mrow", _sign(left), inner, _sign(right)]
 
 
-def _separated(parts: list[Tree]) -> list[Tree]:
+def _separated(parts: Sequence[Tree]) -> list[Tree]:
     """With commas between them."""
     made: list[Tree] = []
     for k, part in enumerate(parts):
@@ -98,177 +65,122 @@ def _separated(parts: list[Tree]) -> list[Tree]:
     return made
 
 
-class _Printer:
-    def __init__(self, adjoints: Collection[str]) -> None:
-        self.adjoints = adjoints
+class MathML(Typeset[Tree]):
+    """Elements of MathML."""
 
-    def written(self, f: Formula) -> tuple[Tree, Binds]:
-        """The tree, and how tightly its outermost sign binds."""
-        match f:
-            case Name():
-                return mathml_name(f.text, self.adjoints), Binds.ATOM
-            case Number():
-                return _number(f)
-            case Size():
-                return _size(f.text)
-            case Minus():
-                inner = self.within(f.x, Binds.PRODUCT)
-                return _row(_sign("−", tight=True), inner), Binds.SUM
-            case Not():
-                return _row(_sign("¬"), self.within(f.x, Binds.POWER)), Binds.NOT
-            case Transposed():
-                above: Tree = ["mi", {"mathvariant": "normal"}, "T"]
-                return ["msup", self.within(f.x, Binds.ATOM), above], Binds.POWER
-            case Slope():
-                name = ["msup", _function(f.function), _sign("′")]
-                return _row(name, self.call([f.x])), Binds.ATOM
-            case Index():
-                return self.index(f), Binds.ATOM
-            case Apply():
-                return self.apply(f)
-            case Binary():
-                return self.binary(f)
+    def name(self, name: str) -> Tree:
+        parts = self.naming.letters(name)
+        shown = _word(parts.base)
+        below = _row(*_separated([_word(w) for w in parts.below]))
+        above = _enclosed("(", _word(parts.above), ")")
+        match bool(parts.below), bool(parts.above):
+            case True, True:
+                shown = ["msubsup", shown, below, above]
+            case True, False:
+                shown = ["msub", shown, below]
+            case False, True:
+                shown = ["msup", shown, above]
+        return ["msub", ["mi", "δ"], shown] if parts.adjoint else shown
 
-    def within(self, f: Formula, least: Binds) -> Tree:
-        shown, binds = self.written(f)
-        return shown if binds >= least else _bracketed(shown)
+    def number(self, f: Number) -> tuple[Tree, Binds]:
+        if isinstance(f.value, bool):
+            return ["mi", str(f.value).lower()], Binds.ATOM
+        if f.value < 0:
+            shown, _ = self.number(Number(-f.value))
+            return _row(_sign("−", tight=True), shown), Binds.SIGN
+        if f.value == float("inf"):
+            return ["mi", "∞"], Binds.ATOM
+        head, power = digits_and_power(f.value)
+        if not power:
+            return ["mn", head], Binds.ATOM
+        tens: Tree = ["msup", ["mn", "10"], ["mn", power.replace("-", "−")]]
+        if head == "1":
+            return tens, Binds.POWER
+        return _row(["mn", head], _sign("·"), tens), Binds.PRODUCT
 
-    def call(self, args: list[Formula]) -> Tree:
-        return _bracketed(*_separated([self.written(a)[0] for a in args]))
+    def size(self, text: str) -> Tree:
+        parts: list[Tree] = []
+        for word in re.findall(r"[^\W\d]\w*|\d+|\S", text):
+            if word == "*":
+                parts.append(THIN)
+            elif word[0].isalnum() or word[0] == "_":
+                parts.append(self.name(word))
+            else:
+                parts.append(_sign(SIGNS.get(word, word)))
+        return _row(*parts)
 
-    def index(self, f: Index) -> Tree:
-        parts = [
-            ["mtext", p] if isinstance(p, str) else self.written(p)[0] for p in f.parts
-        ]
-        inside = _bracketed(*_separated(parts), left="[", right="]")
-        return _row(self.within(f.x, Binds.ATOM), inside)
+    def bracketed(self, inner: Tree) -> Tree:
+        return _enclosed("(", inner, ")")
 
-    def binary(self, f: Binary) -> tuple[Tree, Binds]:
-        binds = BINDS[f.sign]
-        match f.sign:
-            case "/":
-                return [
-                    "mfrac",
-                    self.written(f.left)[0],
-                    self.written(f.right)[0],
-                ], Binds.POWER
-            case "^":
-                base = self.within(f.left, Binds.ATOM)
-                return ["msup", base, self.written(f.right)[0]], Binds.POWER
-            case "*" | "@":
-                return self.product(f), binds
-        left = self.within(f.left, Binds.SUM if binds == Binds.COMPARE else binds)
-        right = self.within(f.right, Binds(binds + 1))
-        return _row(left, _sign(SIGNS.get(f.sign, f.sign)), right), binds
+    def minus(self, inner: Tree) -> Tree:
+        return _row(_sign("−", tight=True), inner)
 
-    def product(self, f: Binary) -> Tree:
-        """A B, a ⊙ b, 2 x: kinds are kept apart by brackets where they meet."""
-        kind = _kind(f)
-        left = self.within(f.left, Binds.PRODUCT)
-        if isinstance(f.left, Binary) and f.left.sign in "*@":
-            loose = kind == "⊙" and _kind(f.left) == " "
-            if _kind(f.left) != kind and not loose:
-                left = _bracketed(self.written(f.left)[0])
-        right = self.within(f.right, Binds.SIGN)
-        if isinstance(f.right, Minus) or _is_negative(f.right):
-            right = _bracketed(self.written(f.right)[0])
-        if kind == "⊙":
-            return _row(left, _sign("⊙"), right)
-        if right[0] in ("mn", "mfrac"):
-            return _row(left, _sign("·"), right)
-        return _row(left, ["mspace", {"width": "0.17em"}], right)
+    def negated(self, inner: Tree) -> Tree:
+        return _row(_sign("¬"), inner)
 
-    def apply(self, f: Apply) -> tuple[Tree, Binds]:
-        name, args = f.function, list(f.args)
-        match name:
-            case "exp":
-                return ["msup", ["mi", "e"], self.written(args[0])[0]], Binds.POWER
-            case "sqrt":
-                return ["msqrt", self.written(args[0])[0]], Binds.ATOM
-            case "abs":
-                inside = self.written(args[0])[0]
-                return _bracketed(inside, left="|", right="|"), Binds.ATOM
-            case "where":
-                return self.where(*args)
-            case "sum" if ("keep", "true") not in f.options:
-                over = _row(*_separated([_size(d)[0] for d in f.over]))
-                summed = self.within(args[0], Binds.PRODUCT)
-                return _row(["munder", _sign("∑"), over], summed), Binds.SUM
-        inside = [self.written(a)[0] for a in args]
-        inside += [_row(["mi", k], _sign("="), _option(v)) for k, v in f.options]
-        return _row(_function(name), _bracketed(*_separated(inside))), Binds.ATOM
+    def transposed(self, inner: Tree) -> Tree:
+        return ["msup", inner, ["mi", UPRIGHT, "T"]]
 
-    def where(self, c: Formula, a: Formula, b: Formula) -> tuple[Tree, Binds]:
-        """Iverson's brackets where the rest is nothing, cases otherwise."""
-        condition = self.written(c)[0]
-        if b == Number(0):
-            first = self.within(a, Binds.PRODUCT)
-            if isinstance(a, Binary) and a.sign in "*@" and _kind(a) == "@":
-                first = _bracketed(self.written(a)[0])
-            held = _bracketed(condition, left="[", right="]")
-            return _row(first, _sign("⊙"), held), Binds.PRODUCT
+    def between(self, left: Tree, sign: str, right: Tree) -> Tree:
+        return _row(left, _sign(SIGNS.get(sign, sign)), right)
+
+    def function(self, name: str) -> Tree:
+        return ["mi", UPRIGHT, FUNCTIONS.get(name, name)]
+
+    def slope(self, name: str) -> Tree:
+        return ["msup", self.function(name), _sign("′")]
+
+    def called(self, function: Tree, inside: Sequence[Tree]) -> Tree:
+        return _row(function, ["mrow", _sign("("), *_separated(inside), _sign(")")])
+
+    def option(self, key: str, value: str) -> Tree:
+        return _row(["mi", key], _sign("="), self._value(value))
+
+    def _value(self, value: str) -> Tree:
+        if value.startswith('"'):
+            return ["mtext", value.strip('"')]
+        if value.startswith("["):
+            inside = [self.size(v) for v in value[1:-1].split(", ")]
+            return ["mrow", _sign("["), *_separated(inside), _sign("]")]
+        return self.size(value)
+
+    def indexed(self, x: Tree, parts: Sequence[Tree]) -> Tree:
+        return _row(x, ["mrow", _sign("["), *_separated(parts), _sign("]")])
+
+    def slice(self, text: str) -> Tree:
+        return ["mtext", text]
+
+    def fraction(self, above: Tree, below: Tree) -> Tree:
+        return ["mfrac", above, below]
+
+    def power(self, base: Tree, exponent: Tree) -> Tree:
+        return ["msup", base, exponent]
+
+    def times(self, left: Tree, sign: str, right: Tree) -> Tree:
+        return _row(left, THIN if sign == " " else _sign(sign), right)
+
+    def euler(self) -> Tree:
+        return ["mi", UPRIGHT, "e"]
+
+    def root(self, inner: Tree) -> Tree:
+        return ["msqrt", inner]
+
+    def absolute(self, inner: Tree) -> Tree:
+        return _enclosed("|", inner, "|")
+
+    def sum(self, over: Sequence[Tree], inner: Tree) -> Tree:
+        return _row(["munder", _sign("∑"), _row(*_separated(over))], inner)
+
+    def iverson(self, condition: Tree) -> Tree:
+        return _enclosed("[", condition, "]")
+
+    def cases(self, first: Tree, condition: Tree, second: Tree) -> Tree:
         rows: list[Tree] = [
-            ["mtr", ["mtd", self.written(a)[0]], ["mtd", condition]],
-            ["mtr", ["mtd", self.written(b)[0]], ["mtd", ["mtext", "otherwise"]]],
+            ["mtr", ["mtd", first], ["mtd", condition]],
+            ["mtr", ["mtd", second], ["mtd", ["mtext", "otherwise"]]],
         ]
-        return _row(_sign("{"), ["mtable", *rows]), Binds.SUM
+        return _row(_sign("{"), ["mtable", *rows])
 
-
-def _kind(f: Binary) -> str:
-    if f.sign == "@":
-        return "@"
-    return "⊙" if rank(f.left) > 0 and rank(f.right) > 0 else " "
-
-
-def _is_negative(f: Formula) -> bool:
-    return isinstance(f, Number) and not f.name and f.value < 0
-
-
-def _function(name: str) -> Tree:
-    return ["mi", {"mathvariant": "normal"}, FUNCTIONS.get(name, name)]
-
-
-def _option(value: str) -> Tree:
-    if value.startswith('"'):
-        return ["mtext", value.strip('"')]
-    if value.startswith("["):
-        inside = [_size(v)[0] for v in value[1:-1].split(", ")]
-        return _bracketed(*_separated(inside), left="[", right="]")
-    return _size(value)[0]
-
-
-def _number(f: Number) -> tuple[Tree, Binds]:
-    if f.name:
-        return mathml_name(f.name), Binds.ATOM
-    if isinstance(f.value, bool):
-        return ["mi", str(f.value).lower()], Binds.ATOM
-    if f.value < 0:
-        return _row(_sign("−", tight=True), _positive(-f.value)), Binds.SIGN
-    shown = _positive(f.value)
-    return shown, Binds.PRODUCT if shown[0] == "mrow" else Binds.ATOM
-
-
-def _positive(value: float) -> Tree:
-    if value == float("inf"):
-        return ["mi", "∞"]
-    digits, power, exponent = repr(value).partition("e")
-    if not power:
-        return ["mn", digits]
-    tens: Tree = ["msup", ["mn", "10"], ["mn", str(int(exponent)).replace("-", "−")]]
-    return tens if digits == "1" else _row(["mn", digits], _sign("·"), tens)
-
-
-def _size(text: str) -> tuple[Tree, Binds]:
-    """A polynomial of sizes: `2 * N + width`."""
-    parts: list[Tree] = []
-    for word in re.findall(r"[^\W\d]\w*|\d+|\S", text):
-        if word == "*":
-            parts.append(["mspace", {"width": "0.17em"}])
-        elif word[0].isalnum() or word[0] == "_":
-            parts.append(mathml_name(word) if not word.isdigit() else ["mn", word])
-        else:
-            parts.append(_sign(SIGNS.get(word, word)))
-    shown = _row(*parts) if parts else ["mrow"]
-    if " + " in text or " - " in text or text.startswith("-"):
-        return shown, Binds.SUM
-    return shown, Binds.PRODUCT if " " in text else Binds.ATOM
+    def repeated(self, column: Tree) -> Tree:
+        ones = ["msup", ["mn", {"mathvariant": "bold"}, "1"], ["mi", UPRIGHT, "T"]]
+        return _row(column, THIN, ones)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .columns import columns
-from .formula import Formula
+from .formula import Formula, names_in
 from .latex import latex, latex_name, latex_text
+from .printing import Naming, naming_of
 from .text import text
 
 Format = Literal["text", "latex", "md"]
@@ -82,15 +83,25 @@ def render(
     layers: bool = False,
 ) -> str:
     """The page. `layers`: z1 is the z of layer 1, with a superscript in LaTeX."""
+    naming = naming_on(sections, adjoints, layers)
     match form:
         case "text":
-            return "\n\n".join(_as_text(s) for s in sections) + "\n"
+            parts = [_as_text(s) for s in sections]
         case "md":
-            parts = [_as_markdown(s, adjoints, layers) for s in sections]
-            return "\n\n".join(parts) + "\n"
+            parts = [_as_markdown(s, naming) for s in sections]
         case "latex":
-            parts = [_as_latex(s, adjoints, layers) for s in sections]
-            return "\n\n".join(parts) + "\n"
+            parts = [_as_latex(s, naming) for s in sections]
+    return "\n\n".join(parts) + "\n"
+
+
+def naming_on(
+    sections: Iterable[Section], adjoints: Collection[str], layers: bool = False
+) -> Naming:
+    """How the names that a page speaks of are told apart."""
+    rows = [r for s in sections for r in s.rows if isinstance(r, Statement)]
+    names = [r.left for r in rows]
+    names += [n for r in rows for f in r.formulas for n in names_in(f)]
+    return naming_of(names, adjoints, layers)
 
 
 # ------------------------------------------------------------------------------ JSON
@@ -101,6 +112,7 @@ def document(
     layers: bool = False,
 ) -> dict[str, Any]:
     """The page as data: every formula as text and as LaTeX."""
+    naming = naming_on(sections, adjoints, layers)
 
     def row(at: Row) -> dict[str, Any]:
         match at:
@@ -112,7 +124,7 @@ def document(
             "name": at.left,
             "sign": at.sign,
             "text": [text(f) for f in at.formulas],
-            "latex": [latex(f, adjoints, layers) for f in at.formulas],
+            "latex": [latex(f, naming) for f in at.formulas],
             "note": at.note,
             "value": at.value,
             "depth": at.depth,
@@ -165,7 +177,7 @@ def _row_text(row: Row) -> list[str]:
 
 
 # ----------------------------------------------------------------------------- LaTeX
-def _as_latex(section: Section, adjoints: Collection[str], layers: bool) -> str:
+def _as_latex(section: Section, naming: Naming) -> str:
     lines = [rf"\paragraph{{{_mathematical(section.title)}}}"] if section.title else []
     open_ = False
     for row in section.rows:
@@ -175,7 +187,7 @@ def _as_latex(section: Section, adjoints: Collection[str], layers: bool) -> str:
             else:
                 lines[-1] += r" \\"
             open_ = True
-            lines.append("  " + _statement(row, adjoints, layers))
+            lines.append("  " + _statement(row, naming))
             continue
         if open_:
             lines.append(r"\end{align*}")
@@ -189,9 +201,9 @@ def _as_latex(section: Section, adjoints: Collection[str], layers: bool) -> str:
     return "\n".join(lines)
 
 
-def _statement(row: Statement, adjoints: Collection[str], layers: bool) -> str:
-    left = latex_name(row.left, adjoints, layers)
-    shown = [latex(f, adjoints, layers) for f in row.formulas]
+def _statement(row: Statement, naming: Naming) -> str:
+    left = latex_name(row.left, naming)
+    shown = [latex(f, naming) for f in row.formulas]
     sign = {"=": "&=", "<-": r"&\leftarrow"}.get(row.sign, f"&{row.sign}")
     made = f"{left} {sign} " + " = ".join(shown)
     if row.value and "\n" not in row.value:
@@ -219,7 +231,7 @@ def _mathematical(words: str) -> str:
 
 
 # -------------------------------------------------------------------------- Markdown
-def _as_markdown(section: Section, adjoints: Collection[str], layers: bool) -> str:
+def _as_markdown(section: Section, naming: Naming) -> str:
     parts = [f"## {section.title}"] if section.title else []
     block: list[str] = []
 
@@ -231,7 +243,7 @@ def _as_markdown(section: Section, adjoints: Collection[str], layers: bool) -> s
 
     for row in section.rows:
         if isinstance(row, Statement):
-            block.append(_statement(row, adjoints, layers))
+            block.append(_statement(row, naming))
             continue
         close()
         if isinstance(row, Prose):

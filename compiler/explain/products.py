@@ -18,13 +18,30 @@ def contraction(a: Formula, b: Formula, spec: str) -> Formula:
     batch = ""
     while min(len(left), len(right), len(out)) > 2 and left[0] == right[0] == out[0]:
         batch, left, right, out = batch + out[0], left[1:], right[1:], out[1:]
-    made = None
+    made = _rows(a, b, spec)
+    if made is not None:
+        return made
     if not batch or min(len(left), len(right), len(out)) == 2:
         made = _matrices(a, b, left, right, out)
     if made is not None:
         return made
     options = (("spec", f'"{spec}"'),)
     return Apply("einsum", (a, b), options, len(spec.partition("->")[2]))
+
+
+def _rows(a: Formula, b: Formula, spec: str) -> Formula | None:
+    """`x @ W` where x has more axes than two: a product for each of its rows."""
+    operands, out = spec.split("->")
+    left, right = operands.split(",")
+    if len(left) == 2 < len(right):
+        a, b, left, right = b, a, right, left
+    if len(left) < 3 or len(right) != 2 or out[:-1] != left[:-1]:
+        return None
+    if right == left[-1] + out[-1]:
+        return Binary("@", a, b)
+    if right == out[-1] + left[-1]:
+        return Binary("@", a, flipped(b))
+    return None
 
 
 def _matrices(

@@ -530,6 +530,10 @@ def _axes(axes: Sequence[int]) -> tuple[tuple[str, str], ...]:
 
 
 def _over(axes: Sequence[int], shape: Shape) -> tuple[str, ...]:
+    """The sizes that a sum goes over; none where they do not say which axes these are."""
+    rest = [d for i, d in enumerate(shape) if i not in axes]
+    if any(shape[i] in rest for i in axes):
+        return ()
     return tuple(str(shape[i]) for i in axes)
 
 

@@ -1,100 +1,84 @@
 """A formula as text, in the notation of the language.
 
 `@` multiplies matrices, `*` entries, `'` transposes, `tanh'(z)` is the slope of tanh at z.
-Brackets stand only where they are needed, by the table of `formula.py`.
 
     text(f)      # (d_z2 @ W2') * sigmoid'(z1)
 """
 
 from __future__ import annotations
 
-from .formula import (
-    BINDS,
-    Apply,
-    Binary,
-    Binds,
-    Formula,
-    Index,
-    Minus,
-    Name,
-    Not,
-    Number,
-    Size,
-    Slope,
-    Transposed,
-)
+from collections.abc import Sequence
 
-SPACED = frozenset({"+", "-", "*", "/", "@", "<", "<=", ">", ">=", "==", "or", "and"})
+from .formula import BINDS, Binary, Binds, Formula, Number
+from .printing import Printer
 
 
 def text(f: Formula) -> str:
     """One line."""
-    return _written(f)[0]
+    return _TEXT.said(f)
 
 
-def _written(f: Formula) -> tuple[str, Binds]:
-    match f:
-        case Name():
-            return f.text, Binds.ATOM
-        case Number():
-            return _number(f)
-        case Size():
-            return f.text, _size_binds(f.text)
-        case Minus():
-            return "-" + within(f.x, Binds.PRODUCT), Binds.SUM
-        case Not():
-            return "not " + within(f.x, Binds.COMPARE), Binds.NOT
-        case Transposed():
-            return within(f.x, Binds.ATOM) + "'", Binds.ATOM
-        case Slope():
-            return f"{f.function}'({text(f.x)})", Binds.ATOM
-        case Index():
-            parts = ", ".join(p if isinstance(p, str) else text(p) for p in f.parts)
-            return f"{within(f.x, Binds.ATOM)}[{parts}]", Binds.ATOM
-        case Apply():
-            inside = [text(a) for a in f.args]
-            inside += [f"{key} = {value}" for key, value in f.options]
-            return f"{f.function}({', '.join(inside)})", Binds.ATOM
-        case Binary():
-            return _binary(f), BINDS[f.sign]
+class Text(Printer[str]):
+    """The language's own notation."""
+
+    RAISED = Binds.ATOM
+    NEGATED = Binds.COMPARE
+
+    def binary(self, f: Binary) -> tuple[str, Binds]:
+        """`a * b * c`, but `(A @ B) * c`: kinds of product are kept apart for the eye."""
+        binds = BINDS[f.sign]
+        if f.sign == "^":
+            right = self.within(f.right, Binds.POWER)
+            return f"{self.within(f.left, Binds.ATOM)}^{right}", binds
+        mixed = isinstance(f.left, Binary) and "@" in (f.sign, f.left.sign)
+        if binds == Binds.PRODUCT and mixed:
+            left = self.within(f.left, Binds.SIGN)
+            return f"{left} {f.sign} {self.within(f.right, Binds.SIGN)}", binds
+        return super().binary(f)
+
+    def name(self, name: str) -> str:
+        return name
+
+    def number(self, f: Number) -> tuple[str, Binds]:
+        if isinstance(f.value, bool):
+            return str(f.value).lower(), Binds.ATOM
+        return repr(f.value), Binds.SIGN if f.value < 0 else Binds.ATOM
+
+    def size(self, text: str) -> str:
+        return text
+
+    def bracketed(self, inner: str) -> str:
+        return f"({inner})"
+
+    def minus(self, inner: str) -> str:
+        return f"-{inner}"
+
+    def negated(self, inner: str) -> str:
+        return f"not {inner}"
+
+    def transposed(self, inner: str) -> str:
+        return f"{inner}'"
+
+    def between(self, left: str, sign: str, right: str) -> str:
+        return f"{left} {sign} {right}"
+
+    def function(self, name: str) -> str:
+        return name
+
+    def slope(self, name: str) -> str:
+        return f"{name}'"
+
+    def called(self, function: str, inside: Sequence[str]) -> str:
+        return f"{function}({', '.join(inside)})"
+
+    def option(self, key: str, value: str) -> str:
+        return f"{key} = {value}"
+
+    def indexed(self, x: str, parts: Sequence[str]) -> str:
+        return f"{x}[{', '.join(parts)}]"
+
+    def slice(self, text: str) -> str:
+        return text
 
 
-def within(f: Formula, least: Binds) -> str:
-    shown, binds = _written(f)
-    return shown if binds >= least else f"({shown})"
-
-
-def _binary(f: Binary) -> str:
-    binds = BINDS[f.sign]
-    if f.sign == "^":
-        right = within(f.right, Binds.POWER)
-        return f"{within(f.left, Binds.ATOM)}^{right}"
-    left = within(f.left, _left_binds(f))
-    right = within(f.right, Binds(binds + 1))
-    return f"{left} {f.sign} {right}"
-
-
-def _left_binds(f: Binary) -> Binds:
-    """`a * b * c`, but `(A @ B) * c`: kinds of product are kept apart for the eye."""
-    binds = BINDS[f.sign]
-    mixed = isinstance(f.left, Binary) and "@" in (f.sign, f.left.sign)
-    if binds == Binds.PRODUCT and mixed:
-        return Binds.SIGN
-    if binds == Binds.COMPARE:
-        return Binds.SUM
-    return binds
-
-
-def _number(f: Number) -> tuple[str, Binds]:
-    if f.name:
-        return f.name, Binds.ATOM
-    if isinstance(f.value, bool):
-        return ("true" if f.value else "false"), Binds.ATOM
-    shown = repr(f.value)
-    return shown, Binds.ATOM if f.value >= 0 or f.value != f.value else Binds.SIGN
-
-
-def _size_binds(shown: str) -> Binds:
-    if " + " in shown or " - " in shown or shown.startswith("-"):
-        return Binds.SUM
-    return Binds.PRODUCT if " " in shown else Binds.ATOM
+_TEXT = Text()

@@ -14,9 +14,16 @@ from gradc.cli import timing
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples"
-NAMES = [p.stem for p in sorted(SAMPLES.glob("[01]*.net")) if "two_heads" not in p.stem]
+NAMES = [p.stem for p in sorted(SAMPLES.glob("[01]*.net"))]
 SETS = {"08_nanogpt": ("--set", "depth=1")}
-LARGE = ("06_cnn", "08_nanogpt")  # explained only: to draw and count them takes seconds
+LARGE = ("06_cnn", "08_nanogpt", "15_two_heads")  # to draw and count them takes seconds
+SHOWN = (
+    ("explain",),
+    ("explain", "--format", "latex"),
+    ("graph", "--level", "layer", "--grad"),
+    ("graph", "--level", "layer", "--format", "mermaid"),
+    ("cost",),
+)
 
 NET = """\
 input x
@@ -39,9 +46,7 @@ def net(tmp_path: Path) -> Path:
 def test_each_sample_as_it_was_read(gradc: Any, name: str, golden: Golden) -> None:
     path = str(SAMPLES / f"{name}.net")
     parts = []
-    verbs = ("explain",) if name in LARGE else ("explain", "graph", "cost")
-    for verb in verbs:
-        more = ("--level", "layer", "--grad") if verb == "graph" else ()
+    for verb, *more in SHOWN[:2] if name in LARGE else SHOWN:
         done = gradc(verb, path, *more, *SETS.get(name, ()))
         assert done.code == 0 and done.err == ""
         parts.append(done.out)

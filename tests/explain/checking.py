@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reading_latex
 from reading_back import Env, value
 from reference import dim_value, evaluate
 
 from gradc.compiler import driver
 from gradc.compiler.explain.derivation import Derivation
-from gradc.compiler.explain.provenance import Trace
+from gradc.compiler.explain.formula import Apply, Formula, children, names_in
+from gradc.compiler.explain.latex import latex, latex_name
+from gradc.compiler.explain.printing import Naming, naming_of
+from gradc.compiler.explain.provenance import Trace, record_of
 from gradc.compiler.explain.reading import LoopText
 from gradc.compiler.explain.text import text
 from gradc.compiler.ir.node import Node
@@ -42,7 +48,11 @@ class Numbers:
 
     def __init__(self, trace: Trace, seed: int = 0) -> None:
         program = trace.program
-        self.sizes = {s: 2 + k for k, s in enumerate(program.symbols)}
+        fixed = {d.integer for n in record_of(trace).order for d in n.shape}
+        free = (
+            k for k in count(2) if k not in fixed
+        )  # no two sizes are the same by luck
+        self.sizes = {s: next(free) for s in program.symbols}
         self.leaves: dict[Any, Any] = {}
         rng = np.random.default_rng(seed)
         for i in program.inputs:
@@ -73,18 +83,86 @@ class Numbers:
         return evaluate(nodes, self.leaves, self.sizes)
 
 
-def definitions(derivation: Derivation, numbers: Numbers) -> Env:
+class AsText:
+    """The formulas as text, and their values as they are read back from it."""
+
+    def shown(self, f: Formula) -> str:
+        return text(f)
+
+    def value(self, shown: str, env: Mapping[str, Any]) -> Any:
+        return value(shown, env)
+
+
+class AsLatex(AsText):
+    """The same for LaTeX. No two names may be printed alike."""
+
+    def __init__(self, naming: Naming | None = None) -> None:
+        self.naming = naming or Naming()
+        self.names: dict[str, str] = {}
+
+    def shown(self, f: Formula) -> str:
+        for word in re.findall(r"[^\W\d]\w*", f"{text(f)} {' '.join(sizes_in(f))}"):
+            printed = latex_name(word, self.naming)
+            other = self.names.setdefault(printed, word)
+            assert other == word, f"{other} and {word} are both printed {printed}"
+        return latex(f, self.naming)
+
+    def value(self, shown: str, env: Mapping[str, Any]) -> Any:
+        return reading_latex.value(shown, Printed(env, self.names))
+
+
+def sizes_in(f: Formula) -> list[str]:
+    """The sizes that sums go over."""
+    own = f.over if isinstance(f, Apply) else ()
+    return [*own, *(d for c in children(f) for d in sizes_in(c))]
+
+
+def formulas_of(derivation: Derivation) -> list[Formula]:
+    """Every formula of a derivation, those of loops among them."""
+    said = [f for v in derivation.values if (f := v.formula)]
+    said += [f for s in derivation.steps for f in (s.formula, s.chain) if f]
+    said += [p.formula for p in derivation.parts]
+    loops = list(derivation.loops)
+    for loop in loops:  # grows while it is read
+        loops += loop.loops
+        said += [f for _, f in (*loop.slices, *loop.captures, *loop.lines)]
+        said += [f for c in loop.carries for f in (c.start, c.after)]
+    return said
+
+
+def latex_of(derivation: Derivation) -> AsLatex:
+    """As LaTeX, with the names of a derivation told apart."""
+    names = [n for f in formulas_of(derivation) for n in names_in(f)]
+    steps = [s.name for s in derivation.steps]
+    return AsLatex(naming_of([*names, *steps], steps))
+
+
+class Printed(dict[str, Any]):
+    """Values by names as they are printed."""
+
+    def __init__(self, env: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.env, self.names = env, names
+
+    def __missing__(self, printed: str) -> Any:
+        return self.env[self.names[printed]]
+
+
+def definitions(
+    derivation: Derivation, numbers: Numbers, notation: AsText | None = None
+) -> Env:
     """Every name of a derivation, worked out from the text that defines it."""
-    texts = {v.name: text(v.formula) for v in derivation.values if v.formula}
-    texts |= {s.name: text(s.formula) for s in derivation.steps}
-    texts |= {p.name: text(p.formula) for p in derivation.parts}
+    said = notation or AsText()
+    texts = {v.name: said.shown(v.formula) for v in derivation.values if v.formula}
+    texts |= {s.name: said.shown(s.formula) for s in derivation.steps}
+    texts |= {p.name: said.shown(p.formula) for p in derivation.parts}
     loops = {loop.name: loop for loop in derivation.loops}
     shapes = {s.name: s.node for s in derivation.steps}
 
     def ask(name: str) -> Any:
         if name in loops:
-            return run(loops[name], env)
-        made = value(texts[name], env)
+            return run(loops[name], env, said)
+        made = said.value(texts[name], env)
         if name in shapes:  # a scalar fills the shape of what it is the adjoint of
             node = shapes[name]
             made = np.broadcast_to(made, numbers.of([node])[0].shape)
@@ -94,14 +172,20 @@ def definitions(derivation: Derivation, numbers: Numbers) -> Env:
     return env
 
 
-def run(loop: LoopText, outer: Env) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def run(
+    loop: LoopText, outer: Env, said: AsText
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """The loop, step by step: the carries behind it, and every value of every step."""
     steps = int(value(loop.steps, outer))
     order = range(steps)[::-1] if loop.reverse else range(steps)
-    carries = {c.name: value(text(c.start), outer) for c in loop.carries}
-    fixed = {name: value(text(f), outer) for name, f in loop.captures}
-    sequences = {name: value(text(f), outer) for name, f in loop.slices}
-    lines = {name: text(f) for name, f in loop.lines}
+
+    def read(f: Formula, env: Env) -> Any:
+        return said.value(said.shown(f), env)
+
+    carries = {c.name: read(c.start, outer) for c in loop.carries}
+    fixed = {name: read(f, outer) for name, f in loop.captures}
+    sequences = {name: read(f, outer) for name, f in loop.slices}
+    lines = dict(loop.lines)
     inner = {sub.name: sub for sub in loop.loops}
     seen: dict[str, list[Any]] = {n: [None] * steps for n in (*carries, *lines)}
     seen |= {name: list(array) for name, array in sequences.items()}
@@ -112,13 +196,13 @@ def run(loop: LoopText, outer: Env) -> tuple[dict[str, Any], dict[str, list[Any]
 
         def ask(name: str, env: Env = env) -> Any:
             if name in inner:
-                return run(inner[name], env)
-            return value(lines[name], env) if name in lines else outer[name]
+                return run(inner[name], env, said)
+            return read(lines[name], env) if name in lines else outer[name]
 
         env.more = ask
         for name in (*carries, *lines):
             seen[name][t] = env[name]
-        carries = {c.name: value(text(c.after), env) for c in loop.carries}
+        carries = {c.name: read(c.after, env) for c in loop.carries}
     return carries, seen
 
 
@@ -134,15 +218,19 @@ def agree(a: Any, b: Any, what: str, tolerance: float = 1e-9) -> None:
     assert np.all(fine), f"{what}: {a} against {b}"
 
 
-def check(derivation: Derivation, numbers: Numbers) -> Mapping[str, Any]:
+def check(
+    derivation: Derivation, numbers: Numbers, notation: AsText | None = None
+) -> Env:
     """Every formula as it is printed has the value that it claims."""
-    env = definitions(derivation, numbers)
+    said = notation or AsText()
+    env = definitions(derivation, numbers, said)
     nodes = [v.node for v in derivation.values] + [s.whole for s in derivation.steps]
     truth = numbers.of(nodes)
     for v, known in zip(derivation.values, truth, strict=False):
         agree(env[v.name], known, v.name)
     for s, known in zip(derivation.steps, truth[len(derivation.values) :], strict=True):
-        agree(env[s.name], known, f"{s.name} = {text(s.formula)}")
+        agree(env[s.name], known, f"{s.name} = {said.shown(s.formula)}")
         if s.chain is not None:
-            agree(value(text(s.chain), env), known, f"{s.name} = {text(s.chain)}")
+            shown = said.shown(s.chain)
+            agree(said.value(shown, env), known, f"{s.name} = {shown}")
     return env

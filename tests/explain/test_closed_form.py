@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import pytest
 import sympy
-from checking import trace_of
+from checking import AsLatex, trace_of
 from reading_back import Env, value
 
 from gradc.cli.programs import load
@@ -98,11 +98,18 @@ def test_a_derivative_is_that_of_sympy(
     node = roots[f"d{k}"]
     texts = {p.name: text(p.formula) for p in form.parts_of(node)}
     derivative = sympy.diff(sympy_of(LIST[k]), sympy.Symbol("x"))
+    typeset = AsLatex()
+    shown = typeset.shown(form.formulas[node])
+    parts = {p.name: typeset.shown(p.formula) for p in form.parts_of(node)}
     for at in points():
         env = at_point(at, texts)
         found = float(value(text(form.formulas[node]), env))
         wanted = complex(derivative.evalf(30, subs={"x": sympy.Float(at, 30)})).real
         assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), texts
+        env = at_point(at, {})
+        env.more = lambda name, env=env: typeset.value(parts[name], env)  # type: ignore[misc]
+        found = float(typeset.value(shown, env))
+        assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), (shown, parts)
 
 
 def undefined(form: ClosedForm, node: Any) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checking import SAMPLES, Numbers, check, trace_of, traced
+from checking import SAMPLES, Numbers, check, latex_of, trace_of, traced
 
 from gradc.cli.programs import load
 from gradc.compiler.driver import Options, compile_program
@@ -18,10 +18,12 @@ PROGRAMS = sorted(p for p in SAMPLES.glob("[01]*.net"))
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda p: p.stem)
 def test_formulas_are_what_they_claim(path: Path) -> None:
+    """Read back from the text and from the LaTeX that is printed."""
     trace = traced(path)
     numbers = Numbers(trace)
     for derivation in derivations(trace.program, trace.named):
         check(derivation, numbers)
+        check(derivation, numbers, latex_of(derivation))
 
 
 def test_adjoints_can_be_probed() -> None:

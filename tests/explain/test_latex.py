@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from checking import SAMPLES, traced
+from checking import SAMPLES, formulas_of, latex_of, traced
 from latex2mathml.converter import convert
 
 from gradc.compiler.explain.columns import columns
@@ -23,6 +23,7 @@ from gradc.compiler.explain.formula import (
 )
 from gradc.compiler.explain.latex import latex, latex_name
 from gradc.compiler.explain.page import Prose, Section, Statement, render
+from gradc.compiler.explain.printing import Naming
 
 COMMANDS = frozenset(r"""
     \frac \sqrt \left \right \odot \cdot \top \mathbf \mathrm \operatorname \text \sum \infty
@@ -54,14 +55,10 @@ def test_every_formula_is_latex(path: Path) -> None:
     trace = traced(path)
     seen: set[str] = set()
     for d in derivations(trace.program, trace.named):
-        adjoints = {s.name for s in d.steps}
-        said = [v.formula for v in d.values if v.formula is not None]
-        said += [f for s in d.steps for f in (s.formula, s.chain) if f is not None]
-        said += [p.formula for p in d.parts]
-        said += [f for loop in d.loops for _, f in loop.lines]
-        for f in said:
+        naming = latex_of(d).naming
+        for f in formulas_of(d):
             for form in (f, columns(f)):
-                shown = latex(form, adjoints)
+                shown = latex(form, naming)
                 kind = re.sub(r"\d+", "0", shown)  # copies are alike
                 if kind not in seen:
                     seen.add(kind)
@@ -76,7 +73,9 @@ CASES: dict[str, Formula] = {
     r"x - \left(x - x\right)": Binary("-", x, Binary("-", x, x)),
     r"\frac{x + W_{2}}{2}": Binary("/", Binary("+", x, W), Number(2)),
     r"\left(\frac{x}{2}\right)^{2}": Binary("^", Binary("/", x, Number(2)), Number(2)),
-    r"\left(e^{x}\right)^{2}": Binary("^", Apply("exp", (x,), (), 2), Number(2)),
+    r"\left(\mathrm{e}^{x}\right)^{2}": Binary(
+        "^", Apply("exp", (x,), (), 2), Number(2)
+    ),
     r"\left(x^{2}\right)^{\top}": Transposed(Binary("^", x, Number(2))),
     r"\tanh'\left(x\right)": Slope("tanh", x),
     r"2 \cdot 10^{-5} \, x": Binary("*", Number(2e-05), x),
@@ -88,7 +87,7 @@ CASES: dict[str, Formula] = {
 
 @pytest.mark.parametrize("wanted", CASES)
 def test_brackets_stand_where_they_are_needed(wanted: str) -> None:
-    assert latex(CASES[wanted], {"d_z2"}) == wanted
+    assert latex(CASES[wanted], Naming({"d_z2"})) == wanted
     checked(wanted)
 
 
@@ -98,8 +97,8 @@ def test_names() -> None:
     assert latex_name("y_2_1") == "y_{2,1}"
     assert latex_name("loss") == r"\mathrm{loss}"
     assert latex_name("d_loss") == r"d_{\mathrm{loss}}"  # a value of that name
-    assert latex_name("d_loss", {"d_loss"}) == r"\delta_{\mathrm{loss}}"
-    assert latex_name("δ2", (), True) == r"\delta^{(2)}"
+    assert latex_name("d_loss", Naming({"d_loss"})) == r"\delta_{\mathrm{loss}}"
+    assert latex_name("δ2", Naming((), True)) == r"\delta^{(2)}"
 
 
 def test_pages_are_whole() -> None:

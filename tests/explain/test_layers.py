@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checking import SAMPLES, Numbers, agree, check, trace_of, traced
-from reading_back import Env, value
+from checking import (
+    SAMPLES,
+    AsLatex,
+    AsText,
+    Numbers,
+    agree,
+    check,
+    latex_of,
+    trace_of,
+    traced,
+)
+from reading_back import Env
 
 from gradc.compiler.explain.columns import columns
 from gradc.compiler.explain.derivation import Derivation, derivations
 from gradc.compiler.explain.layers import Stack, stack_of
+from gradc.compiler.explain.printing import Naming
 from gradc.compiler.explain.text import text
 
 THREE = """
@@ -71,10 +82,13 @@ def test_the_books_names_mean_the_same() -> None:
     assert stack is not None
     env = check(whole, Numbers(trace))
     renamed = Env(dict(env) | {new: env[old] for old, new in stack.names.items()})
-    for s in stack.derivation.steps:
-        for f in (s.formula, s.chain):
-            if f is not None:
-                agree(value(text(f), renamed), renamed[s.name], text(f))
+    steps = stack.derivation.steps
+    for said in (AsText(), AsLatex(Naming([s.name for s in steps], layers=True))):
+        for s in steps:
+            for f in (s.formula, s.chain):
+                if f is not None:
+                    shown = said.shown(f)
+                    agree(said.value(shown, renamed), renamed[s.name], shown)
 
 
 DEEPER = ("06_cnn", "08_nanogpt", "15_two_heads")
@@ -101,7 +115,7 @@ def test_columns_are_the_transposes(path) -> None:  # type: ignore[no-untyped-de
             for f in (s.formula, s.chain):
                 if f is None:
                     continue
-                shown = text(columns(f))
-                agree(
-                    np.broadcast_to(value(shown, turned), wanted.shape), wanted, shown
-                )
+                for said in (AsText(), latex_of(whole)):
+                    shown = said.shown(columns(f))
+                    found = np.broadcast_to(said.value(shown, turned), wanted.shape)
+                    agree(found, wanted, shown)
