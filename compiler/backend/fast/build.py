@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, loops
+from . import forms, loops, windows
 from .accuracy import accurate
 from .frame import Frame
 from .images import orders
@@ -44,6 +44,7 @@ class Unit:
         self.accurate = accurate([loss, *results], [loss])
         self.operations: dict[Node, int] = {}  # of what depends on sizes alone
         self.orders = orders(module)  # of the axes of images in memory
+        self.gathered_again = windows.again(module)
         self._forward(module.functions["forward"])
         self._backward(module.functions["backward"])
         self.instructions = [i for f in self.frames.values() for i in f.instructions]
@@ -112,8 +113,11 @@ class Unit:
         """Write a loop: its body is made of the same forms."""
         loops.write_loop(frame, n)
 
-    def saved_value(self, n: Node) -> Value:
+    def saved_value(self, frame: Frame, n: Node) -> Value:
         """A value of `forward`, as `backward` reads it."""
+        if n in self.gathered_again and frame.function == "backward":
+            windows.gathered(frame, n)
+            return frame.values[n]
         return self.frames["forward"].value(n)
 
     def scale(self, frame: Frame, n: Node) -> str:

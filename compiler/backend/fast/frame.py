@@ -297,7 +297,7 @@ class Frame:
             local = "d_loss" if n.op.name == "seed" else self.unit.names.of[n]
             root = Root(n.kind, n.shape, local=local, node=n, function="outside")
             return self.table.whole(root)
-        return self.unit.saved_value(n) if n in self.f.at_hand else None
+        return self.unit.saved_value(self, n) if n in self.f.at_hand else None
 
     def _atom(self, n: Node) -> Value:
         """Numbers, sizes, places: constants of the module, or text."""

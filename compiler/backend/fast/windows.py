@@ -1,16 +1,19 @@
 """Windows in rows, windows added up, and products with a kernel at each of its places.
 
 In: a reshape of windows, a `fold`, or a `conv_transpose`. Windows are copied in one call, as
-they are laid out. What a convolution passes to its input is a product for each row of the
-kernel, whose parts are added in their places while they are in the cache; a product with
-the whole kernel takes as long, and memory for as many copies of the image as the kernel has
-rows.
+they are laid out; in backward again, where others come after them: the copies of many
+convolutions then share the memory of the largest, and to make one is a small part of the
+products that read it. What a convolution passes to its input is a product for each row of
+the kernel, whose parts are added in their places while they are in the cache; a product
+with the whole kernel takes as long, and memory for as many copies as the kernel has rows.
 """
 
 from __future__ import annotations
 
 from ...ir.dims import Dim, size
 from ...ir.node import Node
+from ..plan import Plan
+from ..views import gathers
 from . import products
 from .frame import Form, Frame
 
@@ -19,7 +22,8 @@ LETTERS = "nhw"
 
 def gathered(frame: Frame, n: Node) -> bool:
     """Windows in rows: copied from their view as they are laid out."""
-    v = frame.value(n.args[0])
+    first = frame.unit.frames["forward"] if n in frame.unit.gathered_again else frame
+    v = first.value(n.args[0])
     if v.contiguous:
         frame.values[n] = frame.reshaped(v, n.shape, n)
         return True
@@ -28,6 +32,13 @@ def gathered(frame: Frame, n: Node) -> bool:
     frame.emit(f"np.copyto({target.token}, {v.token})", out)
     frame.values[n] = out
     return True
+
+
+def again(plan: Plan) -> set[Node]:
+    """Windows in rows that backward copies anew: all that are saved, but for the last."""
+    rows = (n for n in plan.saved if n.is_a("reshape") and gathers(n))
+    saved = sorted(rows, key=lambda n: n.serial)
+    return set(saved[:-1])
 
 
 FOLD = '''def fold_into(total, g, axes, strides, dilations):
