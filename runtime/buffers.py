@@ -37,6 +37,7 @@ class Buffers:
         row_dim = signature["total"]["row_dim"] if self._plan["rows"] else None
         self._row_dim: str | None = row_dim
         self._made: dict[Hashable, tuple[Any, ...]] = {}
+        self._moved: dict[tuple[Hashable, int], dict[str, Any]] = {}
 
     def of(
         self, shapes: Hashable, sizes: Callable[[], Mapping[str, int]]
@@ -46,11 +47,29 @@ class Buffers:
         if found is None:
             if len(self._made) >= MOST:
                 self._made.clear()
+                self._moved.clear()
             known = sizes()
             found = (self._work(known),)
             if self._row_dim is not None:
                 found += (known[self._row_dim],)
             self._made[shapes] = found
+        return found
+
+    def filling(
+        self,
+        shapes: Hashable,
+        sizes: Callable[[], Mapping[str, int]],
+        own: Array,
+        vector: Array,
+    ) -> dict[str, Any]:
+        """`work` in the same memory, but with its gradients in another vector than `own`."""
+        work: dict[str, Any] = self.of(shapes, sizes)[0]
+        if vector is own:
+            return work
+        key = (shapes, id(vector))
+        found = self._moved.get(key)
+        if found is None:
+            found = self._moved[key] = moved(work, own, vector)
         return found
 
     def _work(self, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -64,3 +83,17 @@ class Buffers:
         }
         arguments = [sizes[name] for name in self._plan["sizes"]]
         return self._make(*arguments, self._dtype, gradients)
+
+
+def moved(work: Any, own: Array, vector: Array) -> Any:
+    """The same tuples, lists and dicts of arrays, views of `own` being views of `vector`."""
+    match work:
+        case dict():
+            return {key: moved(value, own, vector) for key, value in work.items()}
+        case tuple() | list():
+            return type(work)([moved(value, own, vector) for value in work])
+        case np.ndarray():
+            start = work.__array_interface__["data"][0] - own.ctypes.data
+            if 0 <= start < own.nbytes:
+                return np.ndarray(work.shape, work.dtype, vector, start, work.strides)
+    return work

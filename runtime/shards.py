@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -164,39 +164,49 @@ class _Sum:
 
 
 class _Worker:
-    """One thread's memory: buffers, the gradient of a shard, and sums that wait."""
+    """One thread's memory: buffers, vectors for gradients, and sums that wait."""
 
-    def __init__(self, network: Network, leaf: Array) -> None:
-        self.leaf = leaf
-        self.spare: list[Array] = []
+    def __init__(self, network: Network, first: Array) -> None:
+        self.vectors = [first]
+        self.free = [first]
         self.sums: list[_Sum] = []
         made, signature = network.module["buffers"], network.signature
-        self.buffers = Buffers(made, signature, leaf.dtype, network.views(leaf))
+        self.buffers = Buffers(made, signature, first.dtype, network.views(first))
 
-    def add(self, index: int, loss: float, last: bool) -> None:
-        """Shard `index` is in `leaf`: add it to what waits for it, like a binary counter."""
-        found = _Sum(0, index, loss, self.leaf)
+    def vector(self) -> Array:
+        """Where the gradient of the next shard goes: of a run's first shard, `first`."""
+        if not self.free:
+            self.vectors.append(np.zeros_like(self.vectors[0]))
+            return self.vectors[-1]
+        return self.free.pop()
+
+    def work(
+        self, shapes: Hashable, sizes: Mapping[str, int], vector: Array
+    ) -> dict[str, Any]:
+        """Buffers for a shard whose gradient goes there."""
+        return self.buffers.filling(shapes, lambda: sizes, self.vectors[0], vector)
+
+    def add(self, found: _Sum) -> None:
+        """Add a shard's to what waits for it, like a binary counter."""
         while self.sums and self._paired(self.sums[-1], found):
-            found = self._joined(self.sums.pop(), found)
-        if found.gradient is self.leaf and not last:
-            kept = self.spare.pop() if self.spare else np.empty_like(self.leaf)
-            np.copyto(kept, self.leaf)
-            found = _Sum(found.level, found.index, found.loss, kept)
+            waiting = self.sums.pop()
+            self.free.append(found.gradient)
+            found = self._joined(waiting, found)
         self.sums.append(found)
 
     @staticmethod
     def _paired(a: _Sum, b: _Sum) -> bool:
         return a.level == b.level and a.index + 1 == b.index and a.index % 2 == 0
 
-    def _joined(self, a: _Sum, b: _Sum) -> _Sum:
+    @staticmethod
+    def _joined(a: _Sum, b: _Sum) -> _Sum:
+        """Their sum, in the place of the first."""
         np.add(a.gradient, b.gradient, out=a.gradient)
-        if b.gradient is not self.leaf:
-            self.spare.append(b.gradient)
         return _Sum(a.level + 1, a.index // 2, a.loss + b.loss, a.gradient)
 
     def forget(self) -> None:
         """The sums of the last step: their memory is free again."""
-        self.spare += [s.gradient for s in self.sums if s.gradient is not self.leaf]
+        self.free = self.vectors[::-1]
         self.sums.clear()
 
 
@@ -258,7 +268,8 @@ class _Sharded:
         cut = self._cut(arrays, noise)
         threads = min(self.parallel.threads, cut.shards)
         while len(self.workers) < threads:
-            self.workers.append(_Worker(self.network, np.zeros_like(self.nabla)))
+            first = np.zeros_like(self.nabla) if self.workers else self.nabla
+            self.workers.append(_Worker(self.network, first))
         if threads > 1 and self.team is None:
             self.team = Team(self.parallel.threads)
         share = [cut.shards * t // threads for t in range(threads + 1)]
@@ -303,15 +314,16 @@ class _Sharded:
 
         def work() -> None:
             for i in shards:
-                own = cut.slices[i]
-                loss = self._shard(worker, own, cut, arrays, noise or {}, d_loss)
-                worker.add(i, loss, i == shards[-1])
+                into, own = worker.vector(), cut.slices[i]
+                loss = self._shard(worker, into, own, cut, arrays, noise or {}, d_loss)
+                worker.add(_Sum(0, i, loss, into))
 
         return work
 
     def _shard(
         self,
         worker: _Worker,
+        into: Array,
         own: slice,
         cut: _Cut,
         arrays: Sequence[Array],
@@ -325,7 +337,7 @@ class _Sharded:
         )
         shapes = tuple([part.shape for part in parts])
         sizes = {**cut.sizes, self.row_dim: rows}
-        work, *_ = worker.buffers.of((rows, shapes), lambda: sizes)
+        work = worker.work((rows, shapes), sizes, into)
         whole = (cut.rows,) if self.passes_rows else ()
         loss, saved, *_ = self.network.module["forward"](
             *self.leading, *(drawn if self.random else ()), *parts, work, *whole
@@ -334,17 +346,13 @@ class _Sharded:
         return float(loss)
 
     def _gathered(self, threads: int) -> float:
-        """The sums of the threads, paired up to the last one, which is written into ∇."""
+        """The sums of the threads, paired up. The first shard of all was written into ∇, so
+        that the last sum is there."""
         sums = [s for worker in self.workers[:threads] for s in worker.sums]
         while len(sums) > 1:
             paired = [_Worker._paired(a, b) for a, b in pairwise(sums)]
             i = paired.index(True)
-            a, b = sums[i : i + 2]
-            into = self.nabla if len(sums) == 2 else a.gradient
-            np.add(a.gradient, b.gradient, out=into)
-            sums[i : i + 2] = [_Sum(a.level + 1, a.index // 2, a.loss + b.loss, into)]
-        if sums[0].gradient is not self.nabla:
-            np.copyto(self.nabla, sums[0].gradient)
+            sums[i : i + 2] = [_Worker._joined(*sums[i : i + 2])]
         return sums[0].loss
 
 
