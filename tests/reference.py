@@ -410,6 +410,19 @@ def _windows(n: Node, sizes: Sizes, x: Array) -> Array:
     return out
 
 
+def _conv_transpose(n: Node, sizes: Sizes, g: Array, K: Array) -> Array:
+    shape = tuple(dim_value(d, sizes) for d in n.shape)
+    total = np.zeros(shape, np.result_type(g, K))
+    strides, dilations = n.attrs["strides"], n.attrs["dilations"]
+    for place in np.ndindex(*g.shape[1:-1]):
+        for offset in np.ndindex(*K.shape[:-2]):
+            at = (
+                p * s + q * d for p, q, s, d in zip(place, offset, strides, dilations)
+            )
+            total[(slice(None), *at)] += g[(slice(None), *place)] @ K[offset].T
+    return total
+
+
 def _fold(n: Node, sizes: Sizes, g: Array) -> Array:
     out = np.zeros(tuple(dim_value(d, sizes) for d in n.shape), g.dtype)
     for offset, place in _offsets(n, g.shape):
@@ -474,6 +487,7 @@ SHAPED: dict[str, Callable[..., Array]] = {
     "concat": lambda n, sizes, *xs: np.concatenate(xs, axis=n.attrs["axis"]),
     "windows": _windows,
     "fold": _fold,
+    "conv_transpose": _conv_transpose,
     "take": lambda n, sizes, x, i: np.take(x, i, axis=n.attrs["axis"]),
     "scatter_add": _scatter_add,
     "pick": _pick,

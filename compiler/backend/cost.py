@@ -142,6 +142,9 @@ def products(plan: Plan, f: Function) -> Poly:
             cost = one * steps.value
         elif n.op.name == "einsum2" and not plan.views.is_view(n):
             cost = _contraction(n)
+        elif n.op.name == "conv_transpose":
+            assert n.op.cost is not None
+            cost = size(n.op.cost(n)).value
         else:
             continue
         for monomial, coefficient in cost.terms:

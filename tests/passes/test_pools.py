@@ -114,3 +114,40 @@ def test_sum_of_slices(op: str) -> None:
         x = Graph().leaf("input", "x", as_shape((2, 5, 2, 4, 3, 3)))
         root = x.graph.apply("sum", x, axes=axes)
         assert rewritten(root, {}, pools.PLANNED) is root
+
+
+@pytest.mark.parametrize("kernel_first", [False, True])
+def test_product_at_each_place(kernel_first: bool) -> None:
+    """What a convolution passes to its input, and a transposed convolution."""
+    g = Graph()
+    x = g.leaf("input", "x", as_shape((2, 3, 2, 4)))
+    if kernel_first:  # as conv_transpose2d writes it
+        K = g.leaf("input", "K", as_shape((3, 2, 4, 5)))
+        whole = g.apply("einsum2", x, K, spec="nhwc,pqco->nhwpqo")
+    else:
+        K = g.leaf("input", "K", as_shape((3, 2, 5, 4)))
+        matrix = g.apply("reshape", K, shape=as_shape((30, 4)))
+        made = g.apply("einsum2", x, matrix, spec="nhwo,jo->nhwj")
+        whole = g.apply("reshape", made, shape=as_shape((2, 3, 2, 3, 2, 5)))
+    turned = g.apply("transpose", whole, perm=(0, 1, 2, 5, 3, 4))
+    root = g.apply(
+        "fold",
+        turned,
+        shape=as_shape((2, 8, 7, 5)),  # of which the windows leave a column over
+        axes=(1, 2),
+        sizes=(3, 2),
+        strides=(2, 3),
+        dilations=(1, 2),
+    )
+    after = rewritten(root, {})
+    assert {n.op.name for n in topological([after])} <= {
+        "conv_transpose",
+        "transpose",
+        "reshape",
+        "input",
+    }
+    rng = np.random.default_rng(5)
+    shape = (3, 2, 4, 5) if kernel_first else (3, 2, 5, 4)
+    values = {"x": rng.normal(size=(2, 3, 2, 4)), "K": rng.normal(size=shape)}
+    want, got = evaluate([root, after], values, SIZES)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
