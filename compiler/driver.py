@@ -122,7 +122,7 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     yield (optimised := run_passes(joint, options.level))
     planned = options.level >= FAST and has_arrays(joint)
     written = options if planned else replace(options, level=min(options.level, 1))
-    plan = schedule(optimised, written)
+    plan = schedule(optimised, written, numbers=options.level >= FAST)
     yield (plan := replace(plan, rows=rows, level=options.level))
     described = signature(plan)
     if not planned:

@@ -17,7 +17,7 @@ NP_FUNCTIONS = frozenset("""
     argmax argmin argsort array atleast_1d broadcast_to ceil clip concatenate copysign
     copyto cos
     cosh cumprod cumsum diag diagonal divide dot einsum empty empty_like equal exp exp2
-    expand_dims expm1 eye fabs flip floor floor_divide full full_like greater
+    expand_dims expm1 eye fabs flip float64 floor floor_divide full full_like greater
     greater_equal hypot identity inner isfinite isinf isnan less less_equal log log10
     log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul max maximum
     mean min minimum mod moveaxis multiply ndindex negative not_equal ones ones_like outer
@@ -44,7 +44,9 @@ METHODS = frozenset("""
 
 ATTRIBUTES = frozenset({"T", "dtype", "ndim", "shape", "size"})
 
-BUILTINS = frozenset({"enumerate", "len", "list", "range", "reversed", "zip"})
+BUILTINS = frozenset(
+    {"abs", "enumerate", "float", "len", "list", "range", "reversed", "zip"}
+)
 
 KEYWORDS = frozenset("""
     axis axis1 axis2 axes constant_values dtype k keepdims kind initial mode out where

@@ -132,6 +132,7 @@ class Guard:
             ast.UnaryOp: self.unary,
             ast.Compare: self.compare,
             ast.BoolOp: self.boolean,
+            ast.IfExp: self.choice,
             ast.Call: self.call,
             ast.Attribute: self.attribute,
             ast.Subscript: self.subscript,
@@ -492,6 +493,11 @@ class Guard:
                 self.dictionary(value)
             else:
                 self.operand(value)
+
+    def choice(self, node: ast.IfExp) -> None:
+        """`a if a > b else b` of numbers."""
+        for part in (node.body, node.test, node.orelse):
+            self.operand(part)
 
     def attribute(self, node: ast.Attribute) -> None:
         """A constant of NumPy, or a plain property of an array: read, never called here."""

@@ -16,6 +16,7 @@ from functools import cache
 
 from ..ir.node import Node
 from .bodies import is_loop, is_projection
+from .numbers import form
 from .plan import Function
 from .pyast import template
 from .views import Views, gathers
@@ -169,9 +170,10 @@ class _Nesting:
                 others = [a for a in n.args if not self.views.constant(a)]
                 if len(others) > 1:
                     self.lines.add(k)
-        if isinstance(op.numpy, str):
+        source = form(n) if self.f.numbers else op.numpy
+        if isinstance(source, str):
             for hole, arg in zip(op.args, n.args, strict=False):
-                if hole in read_twice(op.numpy) and self.base(arg) in kids:
+                if hole in read_twice(source) and self.base(arg) in kids:
                     self.lines.add(self.base(arg))
         return len(self.lines) > before
 

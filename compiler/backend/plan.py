@@ -66,6 +66,7 @@ class Function:
     """A value -> the later one that is made of it in place: it has that one's name here."""
     computed: list[Node] = field(default_factory=list)  # all of it, arguments first
     bodies: dict[Node, Any] = field(default_factory=dict)  # loop -> its Body
+    numbers: bool = False  # of single numbers alone, which are to be Python's
 
 
 @dataclass
@@ -78,6 +79,7 @@ class Plan:
     functions: dict[str, Function]
     saved: tuple[Node, ...]  # inputs and parameters first, then as computed
     rows: str = ""  # -O2: the size that stands for the rows of the whole batch, or none
+    numbers: bool = False  # -O2: single numbers alone, written for Python's own
 
     @property
     def program(self) -> Program:

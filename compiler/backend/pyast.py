@@ -225,6 +225,20 @@ class _Compiler:
                 inner = self.expression(operand)
                 self.operations += 1
                 return lambda holes: Expr("~" + inner(holes).within(PRIMARY), UNARY)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self.expression(operand)
+                return lambda holes: Expr("not " + inner(holes).within(NOT), NOT)
+            case ast.BoolOp(op=ast.Or(), values=values):
+                parts = [self.expression(v) for v in values]
+                return lambda holes: Expr(
+                    " or ".join(p(holes).within(AND) for p in parts), OR
+                )
+            case ast.IfExp(test=test, body=body, orelse=other):
+                parts = [self.expression(e) for e in (body, test, other)]
+                return lambda holes: Expr(
+                    "{} if {} else {}".format(*(p(holes).within(OR) for p in parts)),
+                    TUPLE,
+                )
             case ast.BinOp(left=left, op=op, right=right):
                 self.operations += 1
                 kind = type(op)

@@ -25,6 +25,7 @@ from .header import header
 from .layout import broken
 from .loops import FunctionWriter
 from .names import Names, base_of
+from .numbers import as_numbers
 from .plan import Function, Plan, Settings
 from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
 from .pyast import name as named
@@ -307,7 +308,10 @@ class Module:
                     for n in unpacked
                     if known[n].table == table
                 ]
-                lines += self._unpack(table, rows)
+                lines += self._unpack(table, rows, plan.numbers)
+            if plan.numbers:
+                real = [n for n in inputs if n.kind == "real"]
+                lines += as_numbers([self._final(self.names.of[n]) for n in real])
         arrays = list(rolled.saved) if backward else inputs + unpacked
         used = set(writer.out.symbols_used)
         if backward:
@@ -366,14 +370,17 @@ class Module:
             return text
         return TOKEN.sub(lambda m: self.flat.get(m[0], base_of(m[0])), text)
 
-    def _unpack(self, table: Table, items: list[tuple[str, str]]) -> list[str]:
+    def _unpack(
+        self, table: Table, items: list[tuple[str, str]], numbers: bool = False
+    ) -> list[str]:
         """`W1, b1 = params["W1"], params["b1"]`, as many as fit on a line."""
+        entry = 'float({}["{}"])' if numbers else '{}["{}"]'
         lines: list[str] = []
         group: list[tuple[str, str]] = []
 
         def text(rows: list[tuple[str, str]]) -> str:
             left = ", ".join(n for n, _ in rows)
-            right = ", ".join(f'{table}["{p}"]' for _, p in rows)
+            right = ", ".join(entry.format(table, p) for _, p in rows)
             return f"    {left} = {right}"
 
         def owner(row: tuple[str, str]) -> str:

@@ -26,14 +26,18 @@ from ..ir.node import Node
 from ..ir.program import Joint, Mode
 from .bodies import body_of, indexed, is_loop, is_projection
 from .lines import choose_lines
+from .numbers import is_number
 from .plan import Block, Bound, Function, Plan, Settings
 from .views import ATOMS, DEEPEST, Views
 
 Name = Literal["forward", "backward", "evaluate", "predict"]
 
 
-def schedule(joint: Joint, options: Settings) -> Plan:
-    """Decide what each function of the module computes, where, and in how many lines."""
+def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
+    """Decide what each function of the module computes, where, and in how many lines.
+
+    `numbers`: where the program has single numbers alone, they are to be Python's own.
+    """
     program = joint.program
     training, evaluation = program.training, program.evaluation
     live = ancestors(_all_roots(joint))
@@ -44,6 +48,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         sorted(live, key=lambda n: n.serial),
         [*primal_bound, *evaluation_bound, *adjoint_bound],
     )
+    numbers = numbers and all(map(is_number, live))
     order = list(range(len(program.equations)))
     leaves = [i.node for i in program.inputs] + [p.node for p in program.params]
     leaves += [s.node for s in program.states] + list(program.noises)
@@ -62,7 +67,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
     ) -> Function:
         backward = name == "backward"
         planned = options.level > 1 and name in ("forward", "backward")
-        made = _Scheduler(
+        scheduler = _Scheduler(
             views,
             name,
             results,
@@ -72,7 +77,9 @@ def schedule(joint: Joint, options: Settings) -> Plan:
             0 if planned else options.level,
             adjoints,
             collected,
-        ).run(order[::-1] if backward else order, shared, keep)
+        )
+        scheduler.function.numbers = numbers
+        made = scheduler.run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         if planned:  # an operation a line: a line of its own kind
             return made
@@ -116,7 +123,7 @@ def schedule(joint: Joint, options: Settings) -> Plan:
         outputs += [(root.name, root.node) for root in evaluation.metrics]
     if outputs:
         add("predict", outputs, evaluation_bound)
-    return Plan(joint, views, options.level, functions, saved)
+    return Plan(joint, views, options.level, functions, saved, numbers=numbers)
 
 
 def _all_roots(joint: Joint) -> list[Node]:

@@ -22,6 +22,7 @@ from .bodies import is_loop, is_projection
 from .expressions import DOUBLE, REAL, WEAK, Expressions, Scope, Value
 from .lines import changes_first, statement_only
 from .names import Names, base_of
+from .numbers import Numbers
 from .plan import Function, Plan
 from .pyast import WIDTH, binary
 from .sizes import shape_text
@@ -79,9 +80,8 @@ class Writer(ABC):
         self.complex = complex
         self.backward = f.name == "backward"
         self.lines = set(f.lines)  # grows where a line has to be split
-        self.out = Expressions(
-            scope, plan.views, f, self.name, self.like, complex=complex
-        )
+        kind = Numbers if f.numbers else Expressions
+        self.out = kind(scope, plan.views, f, self.name, self.like, complex=complex)
         self.out.lines = self.lines
         self.split: set[Node] = set()  # lines of which a part was split off
         self.shapes: dict[Shape, str] = {}
@@ -215,6 +215,7 @@ class Writer(ABC):
                 and self.last_read.get(a, FOREVER) <= self.order[n]
                 and self.name(n) == self.name(a)
                 and (not self.complex or statement_only(n))
+                and not (self.f.numbers and n.op.number is not None)
                 and self.out.dtypes.get(a, REAL) != WEAK
             ):
                 return other

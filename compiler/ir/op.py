@@ -66,6 +66,9 @@ class Op:
     numpy: Any = None  # Template: an expression
     choices: tuple[tuple[Callable[[Node], bool], Any], ...] = ()  # (when, Template)
     numpy_complex: Any = None  # Template, where numpy's is not analytic (abs, sign, …)
+    # Template for single numbers, Python's own; default: numpy's, made one of them. Python
+    # raises where NumPy gives infinity (x / 0, x ** 1000): such forms may not stand here.
+    number: Any = None
     # Template, or several statements, with {out}: the form of -O2. {t} is room for as
     # much again, {room} for a few blocks (then {x} and {out} are contiguous), {0.5} a
     # number as an array. `inplace`: it may write over an argument.

@@ -66,6 +66,7 @@ elementwise(
     (zeros.mul, stability.mul),
     numpy="{a} * {b}",
     choices=((_square, "{a} ** 2"),),
+    number="{a} * {b}",
     numpy_out="np.multiply({a}, {b}, out={out})",
     update="{a} *= {b}",
     text=lambda node: "{a}^2" if _square(node) else "{a} * {b}",
@@ -81,6 +82,9 @@ elementwise(
     (lambda t, out, a, b: t / b, lambda t, out, a, b: -(t / b * out)),
     simplify=(zeros.div, stability.div),
     numpy="{a} / {b}",
+    number=lambda node: (
+        "{a} / {b}" if never_zero(node.args[1]) else "float(np.float64({a}) / {b})"
+    ),
     numpy_out="np.divide({a}, {b}, out={out})",
     update="{a} /= {b}",
     text="{a} / {b}",
@@ -144,6 +148,11 @@ elementwise(
     ),
     simplify=(_pow_table,),
     numpy=lambda node: f"{{x}} ** {_exponent(node)}",
+    number=lambda node: (
+        " * ".join(["{x}"] * node.attrs["exponent"])
+        if node.attrs["exponent"] in (2, 3)
+        else f"float(np.float64({{x}}) ** {_exponent(node)})"
+    ),
     numpy_out=lambda node: f"np.power({{x}}, {_exponent(node)}, out={{out}})",
     text=lambda node: f"{{x}}^{_exponent(node)}",
     latex=lambda node: f"{{x}}^{{{{{_exponent(node)}}}}}",
@@ -175,6 +184,7 @@ elementwise(
         ),
     ),
     numpy="{x} ** {y}",
+    number="float(np.float64({x}) ** {y})",
     numpy_out="np.power({x}, {y}, out={out})",
     text="{x}^{y}",
     latex="{x}^{{{y}}}",
@@ -265,6 +275,7 @@ _unary(
     lambda t, out, x: t * (out * (1 - out)),
     Samples((REAL,)),
     numpy="1 / (1 + np.exp(-{x}))",
+    number="1 / (1 + float(np.exp(-{x})))",
     numpy_complex="np.exp(np.minimum({x}, 0)) / (1 + np.exp(np.minimum({x}, -{x})))",
     numpy_out=(
         "np.negative({x}, out={out})",
@@ -289,6 +300,7 @@ _unary(
     lambda t, out, x: t * x.graph.apply("sigmoid", x),
     Samples((REAL,)),
     numpy="np.maximum({x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
+    number="({x} if {x} > 0 else 0.0) + float(np.log1p(np.exp(-abs({x}))))",
     numpy_out=(
         "np.negative({x}, out={t})",
         "np.minimum({x}, {t}, out={t})",
@@ -462,6 +474,65 @@ def is_constant(node: Node) -> bool:
     return True
 
 
+_DEEP = 8  # how far `never_zero` looks
+
+
+def never_zero(node: Node) -> bool:
+    """Is it proved to be no zero, whatever the data are? NaN and infinity may be."""
+    if node.op.name == "const":
+        return bool(node.attrs["value"] != 0)
+    return _bound(node, _DEEP) > 0
+
+
+def _bound(node: Node, depth: int) -> int:
+    """1: above 0 and not by so little that it could be rounded to 0; 0: not below; -1: who
+    knows."""
+    if not depth:
+        return -1
+    args = node.args
+    match node.op.name:
+        case "const":
+            value = node.attrs["value"]
+            return (value > 0) - (value < 0) if value == value else -1
+        case "exp" | "abs" | "sqrt" | "sigmoid" | "sigmoid_of_minus" | "softplus":
+            return 0
+        case "softplus_of_minus":
+            return 0
+        case "cosh":
+            return 1
+        case "mul" if args[0] is args[1]:
+            return 0
+        case "pow" if node.attrs["exponent"] % 2 == 0:
+            return 0
+        case "mul" | "div":  # may underflow
+            return min(0, *(_bound(a, depth - 1) for a in args))
+        case "add":
+            bounds = [_bound(a, depth - 1) for a in args]
+            return max(bounds) if min(bounds) >= 0 else -1
+        case "maximum":
+            return max(_bound(a, depth - 1) for a in args)
+        case "minimum":
+            return min(_bound(a, depth - 1) for a in args)
+        case "broadcast" | "reshape" | "stop":
+            return _bound(args[0], depth - 1)
+    return -1
+
+
+def _of_numbers(sign: str) -> Any:
+    """The larger or smaller of two of Python's numbers: NaN where one of them is, as NumPy's."""
+    turned = sign.translate({ord("<"): ">", ord(">"): "<"})
+
+    def template(node: Node) -> Text:
+        a, b = node.args
+        if is_constant(b):
+            return f"{{b}} if {{a}} {turned} {{b}} else {{a}}"
+        if is_constant(a):
+            return f"{{a}} if {{b}} {turned} {{a}} else {{b}}"
+        return f"{{a}} if {{a}} {sign} {{b}} or {{a}} != {{a}} else {{b}}"
+
+    return template
+
+
 def _larger(first: str, second: str) -> Any:
     """The partial of a maximum: `first` is the argument at hand, `second` the other."""
 
@@ -518,6 +589,7 @@ elementwise(
     numpy="np.maximum({a}, {b})",
     choices=((lambda n: is_constant(n.args[0]), "np.maximum({b}, {a})"),),
     numpy_complex=_on_real_parts(">"),
+    number=_of_numbers(">"),
     numpy_out="np.maximum({a}, {b}, out={out})",
     text="max({a}, {b})",
     latex=r"\max\left({a}, {b}\right)",
@@ -535,6 +607,7 @@ elementwise(
     numpy="np.minimum({a}, {b})",
     choices=((lambda n: is_constant(n.args[0]), "np.minimum({b}, {a})"),),
     numpy_complex=_on_real_parts("<"),
+    number=_of_numbers("<"),
     numpy_out="np.minimum({a}, {b}, out={out})",
     text="min({a}, {b})",
     latex=r"\min\left({a}, {b}\right)",
@@ -550,6 +623,7 @@ elementwise(
     (lambda t, out, x: t * x.graph.apply("sign", x),),
     numeric("abs"),
     numpy="np.abs({x})",
+    number="abs({x})",
     numpy_complex="{x} * np.sign(np.real({x}))",
     numpy_out="np.abs({x}, out={out})",
     text="|{x}|",
@@ -638,6 +712,11 @@ elementwise(
         (_drops_rest, "np.where({c}, {a}, 0)"),
         (_drops_first, "np.where({c}, 0, {b})"),
     ),
+    number=lambda node: (
+        "{a} * {c}"
+        if _drops_rest(node) and _incoming(node.args[1])
+        else "{a} if {c} else {b}"
+    ),
     text=lambda node: (
         "{a} where {c}"
         if _drops_rest(node)
@@ -712,6 +791,7 @@ elementwise(
     infer=logic("not"),
     simplify=(zeros.not_,),
     numpy="~{x}",
+    number="not {x}",
     numpy_out="np.logical_not({x}, out={out})",
     text="not {x}",
     latex=r"\neg {x}",
@@ -742,6 +822,7 @@ elementwise(
     infer=_cast_infer,
     simplify=(zeros.cast,),
     numpy=_cast_text,
+    number=lambda node: "float({x})" if node.kind == "real" else _cast_text(node),
     text="{x}",
     latex="{x}",
     result="x",

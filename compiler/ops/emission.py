@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ir.dims import ONE, Dim, Shape, as_shape
+from ..ir.dims import ONE, Shape, as_shape
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
 from .classes import Text
@@ -118,6 +118,7 @@ REGISTRY.add(
         family="elementwise",
         infer=_first(),
         numpy="1 / (1 + np.exp({x}))",
+        number="1 / (1 + float(np.exp({x})))",
         numpy_complex=(
             "np.exp(np.minimum(-{x}, 0)) / (1 + np.exp(np.minimum({x}, -{x})))"
         ),
@@ -146,6 +147,7 @@ REGISTRY.add(
         family="elementwise",
         infer=_first(),
         numpy="np.maximum(-{x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
+        number="(-{x} if {x} < 0 else 0.0) + float(np.log1p(np.exp(-abs({x}))))",
         numpy_out=(
             "np.negative({x}, out={t})",
             "np.minimum({x}, {t}, out={t})",
@@ -285,7 +287,7 @@ REGISTRY.add(
         text="conv_transpose({g}, {K})",
         result="folded",
         call=True,
-        cost=lambda node: (*node.args[0].shape, *node.args[1].shape[:-1], Dim.of(2)),
+        cost=lambda node: (*node.args[0].shape, *node.args[1].shape[:-1]),
         note="fold of the product of g (N, h, w, n) and the kernel (k, k, c, n).",
     )
 )

@@ -61,6 +61,10 @@ class _Numpy:
 
     linalg = SimpleNamespace(qr=np.linalg.qr)  # init alone
 
+    @staticmethod
+    def float64(x: Any) -> Element:
+        return Element.of(np.asarray(x, object).item())
+
 
 def _import(name: str, *rest: Any) -> Any:
     return _Numpy() if name == "numpy" else __import__(name, *rest)
@@ -114,6 +118,7 @@ class Exact:
     ) -> None:
         self.source, self.signature = source, signature
         builtins = {**vars(__import__("builtins")), "__import__": _import}
+        builtins["float"] = _Numpy.float64
         self.space: dict[str, Any] = {"__builtins__": builtins, "__name__": "exact"}
         exec(compile(source, f"<exact {signature['name']}>", "exec"), self.space)
         for name, function in oracles.HELPERS.items():
