@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ir.dims import ONE, Shape, as_shape
+from ..ir.dims import ONE, Dim, Shape, as_shape
 from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
 from .classes import Text
@@ -287,7 +287,7 @@ REGISTRY.add(
         text="conv_transpose({g}, {K})",
         result="folded",
         call=True,
-        cost=lambda node: (*node.args[0].shape, *node.args[1].shape[:-1]),
+        cost=lambda node: (*node.args[0].shape, *node.args[1].shape[:-1], Dim.of(2)),
         note="fold of the product of g (N, h, w, n) and the kernel (k, k, c, n).",
     )
 )
