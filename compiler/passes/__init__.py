@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
-from . import expand, fold, idioms, linear, pools, products, sums
+from . import expand, fold, idioms, linear, normalisers, pools, products, sums
 from .before import before_derivatives as before_derivatives
 from .bodies import everything
 from .mapping import State
@@ -67,10 +67,10 @@ PASSES: tuple[Pass, ...] = (
         "Its ops have no rules, and the scheduler has to see the fused value.",
     ),
     Pass(
-        "slices",
+        "planned",
         2,
-        pools.PLANNED,
-        "Last: more steps than one would write, each of them in memory that is there.",
+        (*pools.PLANNED, *normalisers.RULES),
+        "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )
 

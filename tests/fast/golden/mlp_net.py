@@ -35,13 +35,13 @@ def buffers(N, dtype, gradients=None):
 
     slot_1 (N * hidden): h, mask.
     slot_2 (N * hidden): scores, shifted, d_h, d_z.
-    slot_3 (N): m, total.
-    slot_4 (10 * N): turned, e, p, d_scores.
+    slot_3 (N): m, total, share.
+    slot_4 (10 * N): turned, e, d_scores.
     slot_5 (N): difference.
     slot_6 (N, whole numbers): at.
     slot_7 (N): picked.
 
-    In all 269 * N numbers, and 129 * N + 13 of constants.
+    In all 269 * N numbers, and 129 * N + 12 of constants.
     """
     gradients = gradients or {
         "W1": np.empty((784, hidden), dtype),
@@ -74,11 +74,10 @@ def buffers(N, dtype, gradients=None):
     at = slot_6
     shifted_flat = shifted.reshape(10 * N)
     picked = slot_7
-    p = slot_4.reshape(N, 10)
+    scale = np.empty((), dtype)
+    share = slot_3.reshape(N, 1)
     d_scores = slot_4.reshape(N, 10)
     d_scores_flat = d_scores.reshape(10 * N)
-    one = np.array(1, dtype)
-    scale = np.empty((), dtype)
     h_T = h.T
     d_W2 = gradients["W2"]
     ones_2 = np.ones(N, dtype)
@@ -109,14 +108,13 @@ def buffers(N, dtype, gradients=None):
             picked,
         ),
         "backward": (
-            e,
+            scale,
             total,
-            p,
+            share,
+            e,
+            d_scores,
             d_scores_flat,
             at,
-            one,
-            scale,
-            d_scores,
             h_T,
             d_W2,
             ones_2,
@@ -183,14 +181,13 @@ def backward(saved, d_loss, work):
     """Fill and return the adjoints of the parameters, by path."""
     W2, x, rows = saved
     (
-        e,
+        scale,
         total,
-        p,
+        share,
+        e,
+        d_scores,
         d_scores_flat,
         at,
-        one,
-        scale,
-        d_scores,
         h_T,
         d_W2,
         ones_2,
@@ -206,10 +203,10 @@ def backward(saved, d_loss, work):
 
     # loss = cross_entropy(scores, y)                                        test.net:11
     #   d_scores = (softmax(scores) - one_hot(y)) d_loss / rows
-    np.divide(e, total, out=p)  # in place of e
-    d_scores_flat[at] -= one  # in place of p
     scale[...] = d_loss / rows
-    np.multiply(d_scores, scale, out=d_scores)
+    np.divide(scale, total, out=share)  # in place of total
+    np.multiply(e, share, out=d_scores)  # in place of e
+    d_scores_flat[at] -= scale
 
     # scores = h @ W2 + b2                                                   test.net:10
     #   d_W2 = h' d_scores,  d_b2 = sum over N of d_scores,  d_h = d_scores W2'

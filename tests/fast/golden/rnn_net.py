@@ -36,8 +36,8 @@ def buffers(N, T, dtype, gradients=None):
     slot_1 (hidden * hidden): table, W_turned.
     slot_2 (N * T * hidden): gathered, shifted, d_h_after.
     slot_3 (N * T * hidden + N * hidden): h_all.
-    slot_4 (N * T * hidden): m, total_2, difference_2, which.
-    slot_5 (12 * N * T): turned, e, p, d_logits.
+    slot_4 (N * T * hidden): m, total_2, share, difference_2, which.
+    slot_5 (12 * N * T): turned, e, d_logits.
     slot_6 (N * T * hidden): difference, d_gathered.
     slot_7 (N * T, whole numbers): laid_out, at_2.
     slot_8 (N * T, whole numbers): at, laid_out_2.
@@ -95,19 +95,19 @@ def buffers(N, T, dtype, gradients=None):
     picked = slot_9.reshape(T, N)
     picked_flat = picked.reshape(N * T)
     picked_T = picked.T
-    total_2_turned = total_2.swapaxes(0, 1)
-    p = slot_5.reshape(T, N, 12)
-    p_turned = p.swapaxes(0, 1)
-    d_logits = slot_5.reshape(T, N, 12)
-    d_logits_flat = d_logits.reshape(12 * N * T)
-    one = np.array(1, dtype)
     scale = np.empty((), dtype)
+    total_2_turned = total_2.swapaxes(0, 1)
+    share = slot_4[: N * T].reshape(T, N, 1)
+    share_turned = share.swapaxes(0, 1)
+    d_logits = slot_5.reshape(T, N, 12)
     d_logits_turned = d_logits.swapaxes(0, 1)
+    d_logits_flat = d_logits.reshape(12 * N * T)
     d_logits_rows = d_logits.reshape(N * T, 12)
     d_h_after = slot_2.reshape(T, N, hidden)
     d_h_after_rows = d_h_after.reshape(N * T, hidden)
     h_all_part_2 = h_all[1:]
     difference_2 = slot_4.reshape(T, N, hidden)
+    one = np.array(1, dtype)
     d_h = slot_10.reshape(N, hidden)
     W_turned = slot_1.reshape(hidden, hidden)
     d_gathered = slot_6.reshape(T, N, hidden)
@@ -159,18 +159,18 @@ def buffers(N, T, dtype, gradients=None):
         ),
         "backward": (
             T,
-            e_turned,
+            scale,
             total_2_turned,
-            p_turned,
+            share_turned,
+            e_turned,
+            d_logits_turned,
             d_logits_flat,
             at,
-            one,
-            scale,
-            d_logits_turned,
             d_logits_rows,
             d_h_after_rows,
             h_all_part_2,
             difference_2,
+            one,
             d_h,
             W_turned,
             d_gathered_steps,
@@ -260,18 +260,18 @@ def backward(saved, d_loss, work):
     V, W, text, rows = saved
     (
         T,
-        e_turned,
+        scale,
         total_2_turned,
-        p_turned,
+        share_turned,
+        e_turned,
+        d_logits_turned,
         d_logits_flat,
         at,
-        one,
-        scale,
-        d_logits_turned,
         d_logits_rows,
         d_h_after_rows,
         h_all_part_2,
         difference_2,
+        one,
         d_h,
         W_turned,
         d_gathered_steps,
@@ -296,10 +296,10 @@ def backward(saved, d_loss, work):
 
     # loss = cross_entropy(logits, target)                                   test.net:14
     #   d_logits = (softmax(logits) - one_hot(target)) d_loss / (T * rows)
-    np.divide(e_turned, total_2_turned, out=p_turned)  # in place of e
-    d_logits_flat[at] -= one  # in place of p
     scale[...] = d_loss / (T * rows)
-    np.multiply(d_logits_turned, scale, out=d_logits_turned)
+    np.divide(scale, total_2_turned, out=share_turned)  # in place of total_2
+    np.multiply(e_turned, share_turned, out=d_logits_turned)  # in place of e
+    d_logits_flat[at] -= scale
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
     #   d_V = h_after' d_logits,  d_h_after = d_logits V',
