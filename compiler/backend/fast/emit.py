@@ -19,6 +19,7 @@ from ...ir.dims import Dim, Poly, Shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
 from ..comments import Commentary
+from ..layout import broken
 from ..memory import Storage, at_most, largest
 from ..names import MARKED
 from ..plan import Plan, Settings
@@ -53,11 +54,7 @@ class Emission:
 def emit(plan: Plan, options: Settings) -> Emission:
     """The text of the module, and what its buffers take."""
     module = FastModule(plan, bool(getattr(options, "poison", False)))
-    text = module.text()
-    if any(len(t) > WIDTH and not t.lstrip().startswith("#") for t in text.split("\n")):
-        import black  # only names beyond all measure come here
-
-        text = black.format_str(text, mode=black.Mode())
+    text = broken(module.text())
     flat = module.names.flat()
     names = {n: flat.get(m, m) for n, m in module.names.of.items()}
     return Emission(text, module.work, names)
@@ -378,13 +375,13 @@ class _Writer:
         return MARKED.sub(lambda m: self.flat.get(m[0], m[1]), text)
 
     def _finish(self, lines: list[str]) -> list[str]:
-        """Final names, and long lines in black's layout."""
+        """Final names; no remark where a line has no room for it."""
         out: list[str] = []
         for line in lines:
             text = self._final(line)
             if len(text) > WIDTH and "  # in place of" in text:
                 text = text[: text.index("  # in place of")]
-            out += _laid_out(text)
+            out.append(text)
         return out
 
     def _sizes_used(self, lines: list[str], function: str) -> list[str]:
@@ -486,7 +483,7 @@ class _Writer:
         for variable, text in self.defined.items():
             left, right = self._final(variable), self._final(text)
             if left != right:
-                lines += _laid_out(f"    {left} = {right}")
+                lines.append(f"    {left} = {right}")
         items = {k: self.entries[k] for k in ("forward", "backward")}
         lines.append("    return {")
         for key, names in items.items():
@@ -634,40 +631,6 @@ def _tuple(head: str, items: Sequence[str], tail: str, indent: int) -> list[str]
     if len(one) <= WIDTH:
         return [one]
     return [head, *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]
-
-
-CALL = re.compile(r"^( *(?:[\w.]+ = )?[\w.]+\()(.*)(\))$")
-
-
-def _laid_out(text: str) -> list[str]:
-    """A call that is too long, as black lays it out; anything else as it is."""
-    if len(text) <= WIDTH:
-        return [text]
-    found = CALL.match(text)
-    if found is None:
-        return [text]
-    head, inside, tail = found.groups()
-    arguments = _arguments(inside)
-    if arguments is None:
-        return [text]
-    indent = len(head) - len(head.lstrip())
-    return listing(head.lstrip(), arguments, tail, indent, call=True)
-
-
-def _arguments(inside: str) -> list[str] | None:
-    """The arguments of a call; None where the text is more than one call."""
-    parts, depth, start = [], 0, 0
-    for k, c in enumerate(inside):
-        if c in "([{":
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-            if depth < 0:
-                return None
-        elif c == "," and depth == 0:
-            parts.append(inside[start:k].strip())
-            start = k + 1
-    return [*parts, inside[start:].strip()]
 
 
 __all__ = ["Emission", "Expr", "emit", "replace"]

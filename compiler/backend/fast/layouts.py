@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ...ir.dims import Dim
 from ...ir.node import Node
 from ...ops.layout import inverse
+from ..pyast import index_text
 from .frame import Frame, splits
 from .values import Value
 
@@ -104,8 +105,8 @@ def part_of(frame: Frame, whole: Node, k: int) -> Value:
         start = start + a.shape[axis]
     x = whole.args[k]
     low, high = (
-        "" if d in (Dim.of(0), whole.shape[axis]) else frame.out.dim(d).text
+        None if d in (Dim.of(0), whole.shape[axis]) else frame.out.dim(d)
         for d in (start, start + x.shape[axis])
     )
-    index = ":, " * axis + f"{low}:{high}"
+    index = ":, " * axis + index_text([(low, high, None)])
     return frame.table.view(made, f"{{}}[{index}]", x.shape, contiguous=axis == 0)
