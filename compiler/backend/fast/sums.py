@@ -16,6 +16,18 @@ NARROW = 16
 """Columns up to which a maximum along rows is taken along columns of a turned copy."""
 
 
+def beside(frame: Frame, lines: list[Node]) -> list[Node]:
+    """The lines of a block, each sum next to what it sums: that is in the cache then."""
+    place = {n: i for i, n in enumerate(lines)}
+
+    def key(n: Node) -> tuple[int, int]:
+        r = n.args[0] if n in frame.views.folded else n
+        summed = r.is_a("sum", "sum_over") and bool(n.shape) and r.args[0] in place
+        return (place[r.args[0]] if summed else place[n], place[n])
+
+    return sorted(lines, key=key)
+
+
 def sum_into(frame: Frame, x: Value, axes: tuple[int, ...], out: Value) -> None:
     """The sum of `x` over `axes`, into `out` (with or without the axes)."""
     rank = len(x.shape)
