@@ -116,3 +116,20 @@ def test_heads_entries_and_what_stays() -> None:
         f"    return {' @ '.join(names)}\n"
     )
     assert broken(text) == black.format_str(text, mode=black.Mode())
+
+
+def preludes() -> list[str]:
+    """Functions that the emitters write as they stand."""
+    from gradc.compiler.backend.fast import gathers, windows
+    from gradc.compiler.ir.op import REGISTRY
+
+    found = [p for op in REGISTRY.ops.values() for p in (op.prelude, op.prelude_out)]
+    for module in (gathers, windows):
+        found += [t for t in vars(module).values() if isinstance(t, str)]
+    return [text for text in found if text and text.startswith("def ")]
+
+
+def test_fixed_functions_are_in_blacks_form() -> None:
+    assert len(preludes()) > 8
+    for text in preludes():
+        assert black.format_str(text, mode=black.Mode()) == text

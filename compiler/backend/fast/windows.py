@@ -80,7 +80,8 @@ PLACES = '''def kernel_places(image, kernel, counts, strides, dilations):
 '''
 SPREAD = '''def spread_into(image, rows, g, parts, room, places):
     """Set the image to zeros, with the product of each row of the kernel and g added, each
-    part of it in its place. parts is room for one product, as rows and cut into parts."""
+    part of it in its place. parts is room for one product, as rows and cut into parts.
+    """
     image.fill(0)
     for k, row in enumerate(rows):
         np.dot(row, g, out=room)
