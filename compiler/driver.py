@@ -23,6 +23,7 @@ from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
 from .autodiff.shards import mixing_line, sharded, shared_rows
 from .backend import fast, readable
+from .backend.plan import Recompute
 from .backend.schedule import schedule
 from .backend.signature import shards, signature
 from .errors import (
@@ -63,6 +64,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     complex: bool = False  # forms that are analytic in complex numbers, for `check`
     loss: str | None = None  # of several losses this one alone, over all, for `check`
+    recompute: Recompute | None = None  # by the level: `cheap` for planned buffers
     poison: bool = (
         False  # -O2: buffers are filled with NaN when nobody reads them any more
     )
@@ -122,6 +124,8 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     yield (optimised := run_passes(joint, options.level))
     planned = options.level >= FAST and has_arrays(joint)
     written = options if planned else replace(options, level=min(options.level, 1))
+    if written.recompute is None:
+        written = replace(written, recompute="cheap" if planned else "none")
     plan = schedule(optimised, written, numbers=options.level >= FAST)
     yield (plan := replace(plan, rows=rows, level=options.level))
     described = signature(plan)

@@ -79,7 +79,22 @@ class Commentary:
         rules = [r for r in map(_in_place, map(spell, self.rules(equation))) if r]
         rules = [f"{r}," for r in rules[:-1]] + rules[-1:]
         pad = " " * indent + "#   "
-        return [pad + t for t in fill_text(rules, WIDTH - len(pad), "  ")]
+        again = [f"{name}," for name in self._again(equation, spell)]
+        if again:
+            again = [*"again, as in forward:".split(), *again[:-1], again[-1][:-1]]
+        lines = fill_text(again, WIDTH - len(pad))
+        lines += fill_text(rules, WIDTH - len(pad), "  ")
+        return [pad + t for t in lines]
+
+    def _again(self, equation: int, spell: Callable[[str], str]) -> list[str]:
+        """The names of what forward had and backward computes anew for this equation."""
+        f = self.backward
+        if f is None or not f.again:
+            return []
+        blocks = [b for b in f.blocks if b.equation == equation]
+        nodes = [n for b in blocks for n in b.lines if n in f.again]
+        found = [self.names.of[n] for n in nodes if n in self.names.of]
+        return list(dict.fromkeys(map(spell, found)))
 
     # ------------------------------------------------------------------ rules
     def _prepare(self, before: Joint) -> None:

@@ -9,8 +9,9 @@ its size a polynomial in the sizes of the data). Out: a place for each storage i
   the first one gives its place to the result.
 * Slots are filled in one pass: what died is freed, and the result gets the smallest free
   slot that holds it (of equal ones the last that was freed), else the largest free one is
-  enlarged, else a new one is opened. A slot is as large as its largest tenant. Sizes are
-  compared as polynomials; where that decides nothing, nothing is shared.
+  enlarged, else a new one is opened; what lives from one function into the next, one of its
+  own size alone. A slot is as large as its largest tenant. Sizes are compared as
+  polynomials; where that decides nothing, nothing is shared.
 * A loop is one instruction with a body: what it touches outside lives for all of it, and
   what only its body touches shares memory within one step.
 
@@ -88,11 +89,14 @@ class Layout:
         return total
 
 
-def plan(uses: Sequence[Use]) -> Layout:
-    """Assign places. What nobody writes first is taken to be there from the start."""
+def plan(uses: Sequence[Use], boundary: int = 0) -> Layout:
+    """Assign places. What nobody writes first is taken to be there from the start.
+
+    `boundary`: how many instructions come before a call returns and another one goes on.
+    """
     layout = Layout()
     _merge(uses, layout)
-    _Planner(layout).run(uses)
+    _Planner(layout, _saved(uses, boundary, layout)).run(uses)
     return layout
 
 
@@ -115,6 +119,18 @@ def last_touch(uses: Sequence[Use], home: Layout) -> dict[Storage, int]:
         for s in touched(use):
             last[home.home(s)] = i
     return last
+
+
+def _saved(uses: Sequence[Use], boundary: int, home: Layout) -> set[Storage]:
+    """What lives across the boundary, and what lies in its place before it."""
+    written: set[Storage] = set()
+    for use in uses[:boundary]:
+        written.update(touched(use))
+    saved = {s for use in uses[boundary:] for s in touched(use) if s in written}
+    for use in reversed(uses[:boundary]):
+        if use.writes and use.writes[0] in saved:
+            saved.update(s for s in use.over if not s.given)
+    return {home.home(s) for s in saved}
 
 
 def _merge(uses: Sequence[Use], layout: Layout) -> None:
@@ -145,8 +161,9 @@ def _merge(uses: Sequence[Use], layout: Layout) -> None:
 class _Planner:
     """One pass over the instructions."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, saved: set[Storage]) -> None:
         self.layout = layout
+        self.saved = saved
         self.free: list[int] = []
 
     def run(self, uses: Sequence[Use]) -> None:
@@ -190,9 +207,14 @@ class _Planner:
         return None
 
     def _open(self, w: Storage) -> None:
-        """The smallest free slot that holds it, the largest enlarged, or a new one."""
+        """The smallest free slot that holds it, the largest enlarged, or a new one.
+
+        What is saved takes none that is larger than itself: it would be so for long.
+        """
         slots = self.layout.slots
         free = [k for k in self.free if slots[k].kind == w.kind]
+        if w in self.saved:
+            free = [k for k in free if slots[k].size == w.size]
         fitting = [k for k in free if at_most(w.size, slots[k].size)]
         chosen: int | None = None
         if fitting:

@@ -15,6 +15,9 @@ from ..ir.program import Joint, Program
 from ..records import record
 from .views import Views
 
+Recompute = Literal["none", "cheap", "blocks"]
+"""What backward computes again instead of reading it: `recompute.py`."""
+
 
 class Settings(Protocol):
     """What the backend reads of the driver's options."""
@@ -24,6 +27,9 @@ class Settings(Protocol):
 
     @property
     def complex(self) -> bool: ...
+
+    @property
+    def recompute(self) -> Recompute | None: ...
 
 
 @record
@@ -67,6 +73,7 @@ class Function:
     computed: list[Node] = field(default_factory=list)  # all of it, arguments first
     bodies: dict[Node, Any] = field(default_factory=dict)  # loop -> its Body
     numbers: bool = False  # of single numbers alone, which are to be Python's
+    again: set[Node] = field(default_factory=set)  # of forward, computed again here
 
 
 @dataclass

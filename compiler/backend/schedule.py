@@ -16,7 +16,7 @@ parameters come first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -27,7 +27,8 @@ from ..ir.program import Joint, Mode
 from .bodies import body_of, indexed, is_loop, is_projection
 from .lines import choose_lines
 from .numbers import is_number
-from .plan import Block, Bound, Function, Plan, Settings
+from .plan import Block, Bound, Function, Plan, Recompute, Settings
+from .recompute import cheap, inside_blocks
 from .views import ATOMS, DEEPEST, Views
 
 Name = Literal["forward", "backward", "evaluate", "predict"]
@@ -64,6 +65,7 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
         at_hand: Iterable[Node] = leaves,
         keep: Iterable[Node] = (),
         collected: Iterable[Node] = (),
+        again: Iterable[Node] = (),
     ) -> Function:
         backward = name == "backward"
         planned = options.level > 1 and name in ("forward", "backward")
@@ -77,8 +79,10 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
             0 if planned else options.level,
             adjoints,
             collected,
+            again,
         )
         scheduler.function.numbers = numbers
+        scheduler.ahead = options.recompute == "blocks"
         made = scheduler.run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         if planned:  # an operation a line: a line of its own kind
@@ -95,12 +99,14 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
         total = training.total
         gradients = list(joint.gradients.items())
         results = [("loss", total.node), *_new_states(joint)]
-        keep = _saved(views, [n for _, n in results], [n for _, n in gradients])
+        again, keep = _saved(
+            joint, views, [n for _, n in results], options.recompute or "none"
+        )
         collected = [n for n in keep if is_projection(n)]
         keep |= _alike(joint, views, keep)
         forward = add("forward", results, primal_bound, keep=keep, collected=collected)
         saved = _saved_order(leaves, forward, keep)
-        add("backward", gradients, adjoint_bound, at_hand=saved)
+        add("backward", gradients, adjoint_bound, at_hand=saved, again=again)
     if evaluation.total is not None:
         figures = {"loss": evaluation.total.node}
         for root in (*evaluation.losses, *evaluation.metrics):
@@ -179,9 +185,11 @@ def _adjoint(joint: Joint, primal: dict[Node, Bound]) -> dict[Node, Bound]:
 
 
 def _saved(
-    views: Views, results: Sequence[Node], gradients: Sequence[Node]
-) -> set[Node]:
-    """The forward values that backward reads, through what it takes again."""
+    joint: Joint, views: Views, results: Sequence[Node], how: Recompute
+) -> tuple[set[Node], set[Node]]:
+    """The forward values that backward reads: those that it computes again, and those
+    that are saved, through what it takes again."""
+    gradients = list(joint.gradients.values())
     forward = ancestors(results)
     # what backward alone reads off a loop of forward is collected there
     beyond = ancestors(gradients, stop=forward)
@@ -189,8 +197,26 @@ def _saved(
     if not collected <= forward:
         forward |= collected
         beyond = ancestors(gradients, stop=forward)
-    stack = [a for n in beyond if n not in forward for a in n.args]
-    stack += gradients
+    read = [a for n in beyond if n not in forward for a in n.args]
+    read += gradients
+    if how == "blocks":
+        again = inside_blocks(joint, views, forward, [*results, *collected])
+        return again, _read_of(views, forward, read, again)
+    saved = _read_of(views, forward, read)
+    if how == "none":
+        return set(), saved
+    again = cheap(views, saved, {r.equation for r in joint.program.training.losses})
+    return again, _read_of(views, forward, read, again)
+
+
+def _read_of(
+    views: Views,
+    forward: Collection[Node],
+    read: Iterable[Node],
+    again: Collection[Node] = (),
+) -> set[Node]:
+    """What has to be saved so that `read` can be read, or be taken again."""
+    stack = list(read)
     saved: set[Node] = set()
     seen: set[Node] = set()
     while stack:
@@ -200,7 +226,7 @@ def _saved(
         seen.add(n)
         if n.op.name in ATOMS or n.op.name == "seed" or views.trivial(n):
             continue
-        if views.is_view(n) or views.retaken(n):
+        if views.is_view(n) or views.retaken(n) or n in again:
             stack.extend(n.args)
         else:
             saved.add(n)
@@ -268,10 +294,12 @@ class _Scheduler:
         level: int,
         adjoints: set[Node],
         collected: Iterable[Node] = (),
+        again: Iterable[Node] = (),
     ) -> None:
         self.adjoints = adjoints if name == "backward" else set()
         self.views = views
         self.level = level
+        self.ahead = False  # does what is computed again stand first in its block?
         self.leaves = leaves
         hand = frozenset(at_hand)
         self.live = ancestors([*(n for _, n in results), *collected], stop=hand)
@@ -286,6 +314,7 @@ class _Scheduler:
         )
         self.nodes = self._computed()
         self.function.computed = self.nodes
+        self.function.again = {n for n in again if n in self.live and n not in hand}
         self._base: dict[Node, Node] = {}
 
     def _computed(self) -> list[Node]:
@@ -436,6 +465,8 @@ class _Scheduler:
                 layers[layer] = min(layers.get(layer, n.serial), n.serial)
 
         def rank(n: Node) -> tuple[int, int, int]:
+            if self.ahead and n in f.again:
+                return (-1, n.serial, 0)
             bound = f.bound.get(n)
             if bound is not None and bound.parameter and bound.primal is not None:
                 layer = layers.get(bound.name.rpartition(".")[0], 0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def add_level(parser: Parser, default: int = 1) -> None:
-    """`-O0`, `-O1`, `-O2`, and what is for testing the last."""
+    """`-O0`, `-O1`, `-O2`, what is computed again, and what is for testing the last."""
     forms = (
         "one line an operation",
         "rewritten, and still explained",
@@ -47,6 +47,13 @@ def add_level(parser: Parser, default: int = 1) -> None:
             f"{level}{' (default)' if level == default else ''}: {form}"
             for level, form in enumerate(forms)
         ),
+    )
+    parser.add_argument(
+        "--recompute",
+        choices=("none", "cheap", "blocks"),
+        help="what backward computes again, so that forward need not save it: nothing; what "
+        "an operation or two make of the rest (at -O2 the default); all that is inside of "
+        "the copies of a repeat, for the least memory and up to a third more time",
     )
     parser.add_argument(
         "--poison",
@@ -66,6 +73,7 @@ def options_of(args: Namespace, folder: Path) -> Options:
         folder=folder,
         wrt=tuple(getattr(args, "wrt", None) or ()),
         limits=limits_of(args.limits),
+        recompute=getattr(args, "recompute", None),
         poison=getattr(args, "poison", False),
     )
 

@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, loops, sums, windows
+from . import forms, loops, windows
 from .accuracy import accurate
 from .frame import Frame
 from .images import orders
@@ -49,7 +49,10 @@ class Unit:
         self._backward(module.functions["backward"])
         self.instructions = [i for f in self.frames.values() for i in f.instructions]
         self.uses: dict[Instruction, Use] = {}
-        self.layout: Layout = plan([self._use(i) for i in self.instructions])
+        self.layout: Layout = plan(
+            [self._use(i) for i in self.instructions],
+            boundary=len(self.frames["forward"].instructions),
+        )
 
     # ------------------------------------------------------------------ functions
     def _forward(self, f: Function) -> None:
@@ -101,7 +104,7 @@ class Unit:
     def _run(self, frame: Frame) -> None:
         for block in frame.f.blocks:
             frame.equation = block.equation
-            for n in sums.beside(frame, block.lines):
+            for n in block.lines:
                 frame.at = n
                 forms.define(frame, n)
 
