@@ -109,8 +109,6 @@ def _gradc(
     from gradc.compiler.backend.guard import check
 
     compiled = compile_file(work.path, Options(level=level, overrides=work.constants))
-    if work.family == "chain" and compiled.signature["work"] is None:
-        return _functions(compiled.source, start, data, work.lr)
 
     import numpy as np
 
@@ -120,6 +118,8 @@ def _gradc(
 
     keep_freed()
     network = Network(compiled.source, compiled.signature, tree=check(compiled.source))
+    if work.family == "chain" and compiled.signature["work"] is None:
+        return _functions(network.module, start, data, work.lr)
     theta = network.vector(start, dtype)
     nabla = np.zeros_like(theta)
     arrays = network.arrays("forward", cast(data, dtype), theta.dtype)
@@ -136,12 +136,10 @@ def _gradc(
 
 
 def _functions(
-    source: str, start: Parameters, data: Data, lr: float
+    module: Mapping[str, Any], start: Parameters, data: Data, lr: float
 ) -> tuple[Step, Values]:
     """For single numbers: the two functions themselves, with Python's numbers."""
-    space: dict[str, Any] = {}
-    exec(source, space)
-    forward, backward = space["forward"], space["backward"]
+    forward, backward = module["forward"], module["backward"]
     params = {k: float(v) for k, v in start.items()}
     inputs = [float(v) for v in data.values()]
 
