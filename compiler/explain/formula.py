@@ -8,6 +8,7 @@ into columns. How tightly an operator binds is decided here, once for all printe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -212,7 +213,9 @@ ONE = Number(1)
 
 
 def plus(a: Formula, b: Formula) -> Formula:
-    """a + b, a - b where b is negative."""
+    """a + b, a - b where b is negative, 2 a where both are one."""
+    if a == b and not isinstance(a, Number):
+        return times(Number(2), a)
     positive = without_sign(b)
     if positive is not None:
         return Binary("-", a, positive)
@@ -224,7 +227,11 @@ def plus(a: Formula, b: Formula) -> Formula:
 
 def minus(a: Formula, b: Formula) -> Formula:
     positive = without_sign(b)
-    return Binary("-", a, b) if positive is None else plus(a, positive)
+    if positive is not None:
+        return plus(a, positive)
+    if without_sign(a) == b:  # -b - b
+        return negated(times(Number(2), b))
+    return Binary("-", a, b)
 
 
 def negated(f: Formula) -> Formula:
@@ -314,7 +321,7 @@ def over(a: Formula, b: Formula) -> Formula:
         return negated(over(a, below))
     if b == ONE:
         return a
-    if isinstance(a, Binary) and a.sign == "/" and rank(a.right) == rank(b) == 0:
+    if isinstance(a, Binary) and a.sign == "/" and rank(b) == 0:
         return over(a.left, times(a.right, b))
     made = _numbers(a, b)
     return Binary("/", a, b) if made is None else made
@@ -349,6 +356,9 @@ def _number(f: Formula) -> tuple[int | None, Formula | None]:
             not f.name and isinstance(f.value, int) and not isinstance(f.value, bool)
         )
         return (int(f.value) if plain else None), None
+    if isinstance(f, Size):
+        found = re.fullmatch(r"(\d+) \* ([^-+]+)", f.text)
+        return (int(found[1]), Size(found[2])) if found else (None, f)
     if isinstance(f, Binary) and f.sign == "*":
         number, rest = _number(f.left)
         if number is not None:

@@ -8,7 +8,8 @@ The formats differ in their signs alone; what a page says is decided by who make
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -159,26 +160,60 @@ def _row_text(row: Row) -> list[str]:
         shown, value = [row.value], ""
     else:
         value = "" if shown and row.value == shown[-1] else row.value
-    head = f"{pad}{row.left} {row.sign} {shown[0]}" if shown else f"{pad}{row.left}"
-    lines = [head]
-    if len(shown) > 1:
-        joined = head + f" = {shown[1]}"
-        under = " " * (len(pad) + len(row.left)) + f" = {shown[1]}"
-        lines = [joined] if len(joined) + len(row.note) < WIDTH - 2 else [head, under]
+    under = " " * (len(pad) + len(row.left))
+    room = WIDTH - 2
+    lines = [f"{pad}{row.left}"]
+    for k, one in enumerate(shown):
+        added = f" {row.sign if k == 0 else '='} {one}"
+        fits = len(lines[-1] + added) + len(row.note) <= room - 2
+        if k and not fits:
+            lines.append(under)
+        lines[-1] += added
+    indent = len(under) + len(row.sign) + 2
+    lines = [part for line in lines for part in _wrapped(line, indent, room)]
+    if row.note and len(lines[-1]) + len(row.note) > room:
+        lines.append("")
     if row.note:
-        lines[-1] = f"{lines[-1]:<{WIDTH - 2 - len(row.note)}}  {row.note}"
+        lines[-1] = f"{lines[-1]:<{room - len(row.note)}}  {row.note}"
     if value:
-        gap = " " * (len(pad) + len(row.left))
         lines += [
-            f"{gap} = {line}" if i == 0 else f"{gap}   {line}"
+            f"{under} = {line}" if i == 0 else f"{under}   {line}"
             for i, line in enumerate(value.split("\n"))
         ]
     return lines
 
 
+CUTS = {"+": 0, "-": 0, "*": 1, "/": 1, "@": 1}
+"""Signs before which a line may be cut: rather at a sum than in a product."""
+
+
+def _wrapped(line: str, indent: int, room: int) -> list[str]:
+    """A line in pieces that have room, cut where the fewest brackets are open."""
+    pieces = []
+    while len(line) > room:
+        depth, best = 0, (99, 0, 0)
+        for i, c in enumerate(line[: room + 1]):
+            depth += (c in "([") - (c in ")]")
+            if c != " " or i <= max(indent, room // 3):
+                continue
+            sign = line[i + 1] if line[i + 2 : i + 3] == " " else ""
+            if sign in CUTS or line[i - 1] == ",":
+                best = min(best, (depth, CUTS.get(sign, 0), -i))
+        at = -best[2]
+        if not at:
+            break
+        pieces.append(line[:at])
+        line = " " * indent + line[at + 1 :]
+    return [*pieces, line]
+
+
 # ----------------------------------------------------------------------------- LaTeX
 def _as_latex(section: Section, naming: Naming) -> str:
-    lines = [rf"\paragraph{{{_mathematical(section.title)}}}"] if section.title else []
+    lines = (
+        [rf"\paragraph{{{_titled(section.title, naming, _mathematical)}}}"]
+        if section.title
+        else []
+    )
     open_ = False
     for row in section.rows:
         if isinstance(row, Statement):
@@ -209,7 +244,8 @@ def _statement(row: Statement, naming: Naming) -> str:
     if row.value and "\n" not in row.value:
         made += rf" = {_value(row.value)}"
     if row.note:
-        made += rf" && \text{{{latex_text(row.note)}}}"
+        notes = (rf"\text{{{latex_text(part)}}}" for part in row.note.split("  "))
+        made += " && " + r" \quad ".join(notes)
     return made
 
 
@@ -223,6 +259,18 @@ def _value(value: str) -> str:
     return rf"{head} \cdot 10^{{{int(power)}}}" if power else value
 
 
+def _titled(words: str, naming: Naming, plain: Callable[[str], str]) -> str:
+    """Words with the names of adjoints in them, `d_v`, as formulas have them."""
+    said, at = [], 0
+    for found in re.finditer(r"\bd_\w+|∇_a", words):
+        name = found[0]
+        own = Naming({name}, naming.layers)
+        formula = r"\nabla_{a}" if name == "∇_a" else latex_name(name, own)
+        said += [plain(words[at : found.start()]), f"${formula}$"]
+        at = found.end()
+    return "".join([*said, plain(words[at:])])
+
+
 def _mathematical(words: str) -> str:
     """Words with the few signs of mathematics that titles have."""
     table = {"∂": r"$\partial$", "δ": r"$\delta$", "∇": r"$\nabla$", "·": r"$\cdot$"}
@@ -232,7 +280,8 @@ def _mathematical(words: str) -> str:
 
 # -------------------------------------------------------------------------- Markdown
 def _as_markdown(section: Section, naming: Naming) -> str:
-    parts = [f"## {section.title}"] if section.title else []
+    title = _titled(section.title, naming, str)
+    parts = [f"## {title}"] if section.title else []
     block: list[str] = []
 
     def close() -> None:

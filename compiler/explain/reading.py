@@ -33,8 +33,9 @@ from .formula import (
     over,
     plus,
     times,
+    weight,
 )
-from .products import contraction, transposed
+from .products import contraction, flipped, transposed
 
 Named = Callable[[Node], "str | None"]
 
@@ -48,7 +49,9 @@ class Read(NamedTuple):
 
 COMPARISONS = {"lt": "<", "le": "<=", "eq": "=="}
 COSTLESS = frozenset({"broadcast", "reshape", "cast", "stop", "drawn", "neg"})
+STEPS = ("strides", "dilations")
 PROJECTIONS = frozenset({"last", "each", "total"})
+SHORT = 2  # operations of what a loop reads at every step, to stand where it is read
 LONGEST = 40  # operations in one formula: beyond, a part of it gets a name
 REDUCTIONS = frozenset({"sum", "max", "any", "all", "logsumexp"})
 
@@ -122,8 +125,16 @@ class Fresh:
         return f"{base}{k}"
 
 
-def read_all(roots: Iterable[Node], named: Named, fresh: Fresh) -> Reading:
-    """Read some nodes. A root is read even if it has a name; below it, names end."""
+def read_all(
+    roots: Iterable[Node],
+    named: Named,
+    fresh: Fresh,
+    given: Callable[[Node], Read | None] | None = None,
+) -> Reading:
+    """Read some nodes. A root is read even if it has a name; below it, names end.
+
+    `given`: what a leaf is, where that is short and so stands in place of a name.
+    """
     wanted = list(dict.fromkeys(roots))
     inner = _inner(wanted, named)
     parts = {n: fresh("t") for n in _shared(inner, wanted, named)}
@@ -131,7 +142,7 @@ def read_all(roots: Iterable[Node], named: Named, fresh: Fresh) -> Reading:
     def known(n: Node) -> str | None:
         return parts.get(n) or named(n)
 
-    reader = Reader(known, fresh)
+    reader = Reader(known, fresh, given)
     reader.collect(inner)
     made = tuple(Part(name, n, reader.read(n)) for n, name in parts.items())
     formulas = {n: reader.read(n) for n in wanted}
@@ -182,9 +193,15 @@ class Reader:
     read even if it has one.
     """
 
-    def __init__(self, named: Named, fresh: Fresh) -> None:
+    def __init__(
+        self,
+        named: Named,
+        fresh: Fresh,
+        given: Callable[[Node], Read | None] | None = None,
+    ) -> None:
         self.named = named
         self.fresh = fresh
+        self.given = given
         self.loops: dict[Node, LoopText] = {}
         self.collected: dict[Node, list[Node]] = {}  # loop -> body values read off it
         self.values: dict[tuple[Node, Node], str] = {}  # (loop, body value) -> its name
@@ -239,6 +256,9 @@ class Reader:
         return Read(formula, n.shape)
 
     def _leaf(self, n: Node) -> Read:
+        given = self.given(n) if self.given is not None else None
+        if given is not None:
+            return given
         match n.op.name:
             case "const":
                 name = str(n.attrs.get("name") or "")
@@ -263,8 +283,6 @@ class Reader:
     def _combined(self, n: Node, fs: list[Formula], rank: int) -> Formula:
         match n.op.name:
             case "add":
-                if fs[0] == fs[1]:
-                    return times(Number(2), fs[0])
                 return plus(*fs)
             case "sub":
                 return minus(*fs)
@@ -348,6 +366,8 @@ class Reader:
                 return self._reshape(n)
             case "transpose":
                 return transposed(self._full(n.args[0]), n.attrs["perm"])
+            case "unslice" if all(_is(d, 1) for d in n.attrs["steps"]):
+                return self._padded(n)
             case "slice":
                 return Index(self._full(n.args[0]), _slices(n), len(n.shape))
             case "take":
@@ -367,6 +387,18 @@ class Reader:
                 return Apply("put", args, size, len(n.shape))
         args = tuple(self._full(a) for a in n.args)
         return Apply(n.op.name, args, _options(n), len(n.shape))
+
+    def _padded(self, n: Node) -> Formula:
+        """Zeros around an array: how many before and behind it, axis by axis."""
+        before = n.attrs["starts"]
+        behind = [
+            whole - stop for whole, stop in zip(n.shape, n.attrs["stops"], strict=True)
+        ]
+        said = (
+            ("before", _attribute(tuple(before))),
+            ("behind", _attribute(tuple(behind))),
+        )
+        return Apply("pad", (self._full(n.args[0]),), said, len(n.shape))
 
     def _reduction(self, n: Node) -> Formula:
         x = n.args[0]
@@ -388,6 +420,8 @@ class Reader:
                 made = self._dropped(x, axes)
                 assert made is not None
                 return made
+        if len(x.shape) == 2 and n.shape == x.shape[::-1] and ONE in n.shape:
+            return flipped(self._full(x))
         parts = _new_axes(x.shape, n.shape)
         if parts is not None and "*" not in parts:
             axes = tuple(i for i, p in enumerate(parts) if p == "0")
@@ -395,7 +429,7 @@ class Reader:
             if made is not None:
                 return made
         if parts is not None:
-            return Index(self._full(x), parts, len(n.shape))
+            return _indexed(self._full(x), parts, len(n.shape))
         shape = (("shape", shown_shape(n.shape)),)
         return Apply("reshape", (self._full(x),), shape, len(n.shape))
 
@@ -452,23 +486,33 @@ class Reader:
             wanted = re.sub(r"\W", "_", wanted)
             own["carry", k] = fresh(f"{wanted}_t", bare=True) if wanted else fresh("c")
         slices, captures = [], []
+        inline: dict[int, Read] = {}
         for k, f in enumerate(outer[n : n + m]):
             base = f"{f.text}_t" if isinstance(f, Name) else ""
             own["slice", k] = fresh(base, bare=True) if base else fresh("e")
             slices.append((own["slice", k], f))
         for k, f in enumerate(outer[n + m :]):
-            own["capture", k] = f.text if isinstance(f, Name) else fresh("k")
-            if not isinstance(f, Name):
-                captures.append((own["capture", k], f))
+            read = self._arg(loop.args[n + m + k])
+            if weight(read.formula) <= SHORT:
+                inline[k] = read
+                continue
+            own["capture", k] = fresh("k")
+            captures.append((own["capture", k], f))
 
         def named(x: Node) -> str | None:
             if x.op.name != "formal":
                 return None
             return own.get((x.attrs["role"], x.attrs["index"]))
 
+        def known(x: Node) -> Read | None:
+            if x.op.name == "formal" and x.attrs["role"] == "capture":
+                return inline.get(x.attrs["index"])
+            return None
+
         values = self.collected.get(loop, [])
         roots = [*loop.attrs["body"], *values]
-        reading = read_all([r for r in roots if r.op.name != "formal"], named, fresh)
+        said_ = [r for r in roots if r.op.name != "formal"]
+        reading = read_all(said_, named, fresh, known)
         lines = [(p.name, p.formula) for p in reading.parts]
         said = {p.node: p.name for p in reading.parts}
         for v in values:
@@ -537,6 +581,25 @@ def _over(axes: Sequence[int], shape: Shape) -> tuple[str, ...]:
     return tuple(str(shape[i]) for i in axes)
 
 
+def _indexed(f: Formula, parts: tuple[str, ...], rank: int) -> Formula:
+    """`x[:, 1]` for the entry 0 of `x[:, 1:2]`."""
+    match f:
+        case Index(x, inner) if len(inner) <= len(parts) and "*" not in parts:
+            bounds = [str(p).split(":") for p in inner]
+            if all(isinstance(p, str) for p in inner) and all(
+                len(b) == 2 for b in bounds
+            ):
+                bounds += [["", ""]] * (len(parts) - len(inner))
+                whole = [p if isinstance(p, str) else "" for p in inner]
+                whole += [":"] * (len(parts) - len(inner))
+                made = tuple(
+                    w if p == ":" else b[0] or "0"
+                    for p, w, b in zip(parts, whole, bounds, strict=True)
+                )
+                return Index(x, made, rank)
+    return Index(f, parts, rank)
+
+
 def _new_axes(before: Shape, after: Shape) -> tuple[str, ...] | None:
     """`x[:, *]` or `x[:, 0]`, where a reshape only adds or drops axes of size one."""
     if [d for d in before if d != ONE] != [d for d in after if d != ONE]:
@@ -574,9 +637,11 @@ def _is(d: Dim | int, value: int) -> bool:
 
 
 def _options(n: Node) -> tuple[tuple[str, str], ...]:
-    """The attributes of an operation, as they are read back."""
+    """The attributes of an operation, as they are read back; steps of 1 go without."""
     return tuple(
-        (key, _attribute(value)) for key, value in n.attrs.items() if key != "kind"
+        (key, _attribute(value))
+        for key, value in n.attrs.items()
+        if key != "kind" and not (key in STEPS and all(v == 1 for v in value))
     )
 
 

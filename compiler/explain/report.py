@@ -100,7 +100,9 @@ def _one(
         )
     title = f"Backward, from {losses}: d_v is the adjoint of v, ∂{losses}/∂v"
     if stack is not None:
-        title += "; δ is that of z, layer by layer"
+        title += "; δ that of z, layer by layer"
+        if stack.layers[-1].a:
+            title += f"; d_a{len(stack.layers)} is ∇_a {losses}"
     report.sections.append(Section(title, tuple(backward)))
 
 
@@ -134,7 +136,7 @@ class Extra:
 
 def loop_rows(loop: LoopText, depth: int = 1) -> list[Row]:
     """`loop1: for t from T - 1 down to 0`, its memory and what a step computes."""
-    last = f"{loop.steps} - 1"
+    last = str(int(loop.steps) - 1) if loop.steps.isdigit() else f"{loop.steps} - 1"
     way = f"from {last} down to 0" if loop.reverse else f"from 0 to {last}"
     rows: list[Row] = [Prose(f"{loop.name}: for {loop.index} {way}", depth)]
     inside = depth + 1

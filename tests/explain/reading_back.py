@@ -258,6 +258,11 @@ def function(name: str) -> Callable[..., Any]:
         return NAMED[name]
     if name in reference.ELEMENTWISE:
         return reference.ELEMENTWISE[name]
+    return registered(name)
+
+
+def registered(name: str) -> Callable[..., Any]:
+    """An op, as the reference interpreter has it."""
     assert name in REGISTRY, f"no function {name}"
 
     def run(*args: Any, **attrs: Any) -> Any:
@@ -307,6 +312,17 @@ def cast(x: Any, kind: str) -> Any:
     return np.asarray(x).astype({"real": float, "int": np.intp, "bool": bool}[kind])
 
 
+def of_ones(name: str) -> Callable[..., Any]:
+    """Steps that are not said are 1."""
+
+    def run(x: Any, sizes: Any, **options: Any) -> Any:
+        ones = (1,) * len(sizes)
+        given = {"strides": ones, "dilations": ones} | options
+        return registered(name)(x, sizes=sizes, **given)
+
+    return run
+
+
 NAMED: dict[str, Callable[..., Any]] = {
     "relu": relu,
     "where": np.where,
@@ -331,4 +347,7 @@ NAMED: dict[str, Callable[..., Any]] = {
     "each": lambda loop, name: np.array(loop[1][name]),
     "total": lambda loop, name: np.sum(loop[1][name], axis=0),
     "cast": cast,
+    "pad": lambda x, before, behind: np.pad(x, [*zip(before, behind, strict=True)]),
+    "windows": of_ones("windows"),
+    "fold": of_ones("fold"),
 }

@@ -41,14 +41,18 @@ def parted(text: str, sign: str = " = ") -> list[str]:
 
 
 def of_text(page: str) -> Iterator[tuple[str, list[str]]]:
-    """`  name = formula = formula    [shape]`; further lines begin with the sign."""
+    """`  name = formula = formula    [shape]`; further lines begin with the sign, or go
+    on under what stands behind it."""
     lines: list[str] = []
+    under = -1
     for line in page.split("\n"):
         said = re.split(r" {2,}", line.strip())[0]
-        if said.startswith("= "):
+        indent = len(line) - len(line.lstrip())
+        if lines and (said.startswith("= ") or indent == under):
             lines[-1] += f" {said}"
         elif line.startswith("  ") and " = " in said:
             lines.append(said)
+            under = indent + said.index(" = ") + 3
     for line in lines:
         left, *right = parted(line)
         yield left, right
