@@ -19,6 +19,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 Monomial = tuple[str, ...]  # sorted symbols; a symbol may repeat: N * N
+Coefficient = Fraction | int
 JsonDim = int | list[list[object]]
 
 
@@ -27,8 +28,11 @@ class Poly:
 
     __slots__ = ("_hash", "integer", "terms")
 
-    def __init__(self, terms: Mapping[Monomial, Fraction | int]) -> None:
-        items = [(m, Fraction(c)) for m, c in terms.items() if c != 0]
+    def __init__(self, terms: Mapping[Monomial, Coefficient]) -> None:
+        # whole coefficients as `int`: they are compared and hashed a thousand times
+        items = [
+            (m, c.numerator if c.denominator == 1 else c) for m, c in terms.items() if c
+        ]
         items.sort(key=lambda t: (-len(t[0]), t[0]))
         self.terms = tuple(items)
         self.integer = _integer(self.terms)  # where no symbol is in it
@@ -49,7 +53,7 @@ class Poly:
     def __add__(self, other: Poly) -> Poly:
         return _sum(self, other)
 
-    def scaled(self, factor: Fraction) -> Poly:
+    def scaled(self, factor: Coefficient) -> Poly:
         return _scaled(self, factor)
 
     def __mul__(self, other: Poly) -> Poly:
@@ -68,11 +72,11 @@ class Poly:
                     if s not in rest:
                         return None
                     rest.remove(s)
-                out[tuple(rest)] = d / c
+                out[tuple(rest)] = Fraction(d) / c
             return Poly(out)
         if not self.terms:
             return self
-        ratio = self.terms[0][1] / other.terms[0][1]
+        ratio = Fraction(self.terms[0][1]) / other.terms[0][1]
         return Poly({(): ratio}) if other.scaled(ratio) == self else None
 
     def symbols(self) -> tuple[str, ...]:
@@ -82,8 +86,8 @@ class Poly:
 
     def linear(self, symbol: str) -> tuple[Poly, Poly] | None:
         """`(a, b)` of `a * symbol + b`; None where a power of the symbol is in it."""
-        slope: dict[Monomial, Fraction] = {}
-        rest: dict[Monomial, Fraction] = {}
+        slope: dict[Monomial, Coefficient] = {}
+        rest: dict[Monomial, Coefficient] = {}
         for m, c in self.terms:
             if m.count(symbol) > 1:
                 return None
@@ -98,12 +102,12 @@ class Poly:
         parts: list[str] = []
         for m, c in self.terms:
             sign = "-" if c < 0 else "+"
-            c = abs(c)
+            top, below = abs(c.numerator), c.denominator
             body = " * ".join(m)
-            if c.numerator != 1 or not m:
-                body = f"{c.numerator} * {body}" if m else str(c.numerator)
-            if c.denominator != 1:
-                body = f"{body} / {c.denominator}"
+            if top != 1 or not m:
+                body = f"{top} * {body}" if m else str(top)
+            if below != 1:
+                body = f"{body} / {below}"
             if parts:
                 parts.append(f" {sign} {body}")
             else:
@@ -111,7 +115,7 @@ class Poly:
         return "".join(parts) or "0"
 
 
-def _integer(terms: tuple[tuple[Monomial, Fraction], ...]) -> int | None:
+def _integer(terms: tuple[tuple[Monomial, Coefficient], ...]) -> int | None:
     if not terms:
         return 0
     if len(terms) > 1 or terms[0][0]:
@@ -127,22 +131,22 @@ def _integer(terms: tuple[tuple[Monomial, Fraction], ...]) -> int | None:
 def _sum(a: Poly, b: Poly) -> Poly:
     total = dict(a.terms)
     for m, c in b.terms:
-        total[m] = total.get(m, Fraction(0)) + c
+        total[m] = total.get(m, 0) + c
     return Poly(total)
 
 
 @lru_cache(maxsize=4096)
-def _scaled(a: Poly, factor: Fraction) -> Poly:
+def _scaled(a: Poly, factor: Coefficient) -> Poly:
     return Poly({m: c * factor for m, c in a.terms})
 
 
 @lru_cache(maxsize=4096)
 def _product(a: Poly, b: Poly) -> Poly:
-    total: dict[Monomial, Fraction] = {}
+    total: dict[Monomial, Coefficient] = {}
     for m, c in a.terms:
         for n, d in b.terms:
             key = _cancelled(tuple(sorted(m + n)))
-            total[key] = total.get(key, Fraction(0)) + c * d
+            total[key] = total.get(key, 0) + c * d
     return Poly(total)
 
 
