@@ -121,6 +121,8 @@ class _Loop:
         self.carried: dict[int, Value] = {}
         self.counter: Value | None = None
         self.touched: list[Value] = []  # arrays of the plan that steps write
+        self.collected: list[tuple[Value, Root]] = []  # and their entries at a step
+        self.read: list[tuple[Value, Root]] = []  # sequences, and theirs
         self.ends: list[tuple[Value, Node]] = []  # carry <- next value, after the step
 
     # ------------------------------------------------------------------ variables
@@ -185,7 +187,9 @@ class _Loop:
             return self.index()
         array = self.outer.value(core)
         wish = self._wish(core)
-        return self.entry(array, "", core.shape[1:], f"{wish}_t")
+        entry = self.entry(array, "", core.shape[1:], f"{wish}_t")
+        self.read.append((array, entry.root))
+        return entry
 
     def _wish(self, core: Node) -> str:
         of = self.outer.unit.names.of
@@ -236,12 +240,14 @@ class _Loop:
         self._totals()
         self._rebind()
         self._fuse()
+        out, over = self._in_place()
         instruction = Instruction(
             outer.function,
             outer.equation,
             self.loop,
             [self._head()],
-            None,
+            out,
+            over,
             body=step.instructions,
             writes=self.touched,
             reads=[],
@@ -425,6 +431,7 @@ class _Loop:
         if value.shape:
             wish = self.step._proposed(value) if value in self.at else "entry"
             entry = self.entry(array, "", value.shape, wish)
+            self.collected.append((array, entry.root))
             stores.setdefault(value, []).append(entry)
         else:
             stores.setdefault(value, []).append(array)
@@ -480,13 +487,7 @@ class _Loop:
     def _fuse(self) -> None:
         """A temporary that ends in an entry is that entry from the start."""
         instructions = self.step.instructions
-        touched: list[list[Value]] = []
-        for i in instructions:
-            values = self.table.read_in("".join(i.lines))
-            values += [*([i.out] if i.out else []), *i.scratch, *i.reads, *i.writes]
-            for b in i.body:
-                values += self._all(b)
-            touched.append(values)
+        touched = [self._all(i) for i in instructions]
         for at in range(len(instructions) - 1, -1, -1):
             i = instructions[at]
             if i.out is None or not i.out.root.entry or i.body or i.out.how:
@@ -521,3 +522,44 @@ class _Loop:
         for b in i.body:
             values += self._all(b)
         return values
+
+    def _in_place(self) -> tuple[Value | None, list[Value]]:
+        """What is collected that may lie in the place of a sequence, and those sequences: a
+        step has read its slice when it writes its entry."""
+        touched = [self._all(i) for i in self.step.instructions]
+        for array, entry in self.collected:
+            if array.storage is None or array.storage.given or not array.whole:
+                continue
+            over = [
+                sequence
+                for sequence, part in self.read
+                if sequence.whole
+                and sequence.shape == array.shape
+                and sequence.kind == array.kind
+                and self._read_before(entry, part, touched)
+            ]
+            if over:
+                return array, over
+        return None, []
+
+    def _read_before(self, entry: Root, part: Root, touched: list[list[Value]]) -> bool:
+        """Is a slice read for the last time before the entry is written, or as it is?"""
+        storage = part.storage
+        at = [k for k, values in enumerate(touched) if _among(entry, values)]
+        last = [k for k, values in enumerate(touched) if _among(part, values)]
+        if storage is None or not at or not last or last[-1] > at[0]:
+            return False
+        for values in touched:
+            if any(v.storage is storage and v.root is not part for v in values):
+                return False
+        if last[-1] < at[0]:
+            return True
+        i = self.step.instructions[at[0]]
+        alone = i.node is not None and i.node.op.family == "elementwise"
+        read = self.table.read_in("".join(i.lines))
+        whole = all(not v.how for v in read if v.root is part or v.root is entry)
+        return alone and whole and len(i.lines) == 1 and not i.body and i.base is None
+
+
+def _among(root: Root, values: list[Value]) -> bool:
+    return any(v.root is root for v in values)
