@@ -157,3 +157,33 @@ def test_too_slow_programs_are_rejected(gradc: Any, tmp_path: Path) -> None:
     assert "--limit seconds=10" in done.err
     (tmp_path / "short.net").write_text("input x\noutput y = x\n")
     assert gradc("compile", "short.net", "-o", "-", "--limit", "seconds=1").code == 0
+
+
+DEEP = """\
+input x: [N, 2]
+input y: [N]
+h = x
+repeat 3 { h = h + (dense(h, 5, tanh) |> dropout(0.2) |> dense(2)) }
+loss = mean((sum(h, axis = -1) - y)^2)
+train { data = "points.csv"; optimizer = sgd(lr = 0.1); batch = 8; epochs = 2 }
+"""
+
+
+def test_what_is_computed_again(gradc: Any, tmp_path: Path) -> None:
+    (tmp_path / "deep.net").write_text(DEEP)
+    rows = [f"{k / 7 - 1},{k % 5 / 5},{k % 3}\n" for k in range(16)]
+    (tmp_path / "points.csv").write_text("x.0,x.1,y\n" + "".join(rows))
+    weights = []
+    for how in ("none", "cheap", "blocks"):
+        flag = f"--recompute={how}"
+        compiled = gradc("compile", "deep.net", flag, "-o", "-")
+        assert compiled.code == 0
+        again = "#   again, as in forward: " in compiled.out
+        assert again == (how == "blocks")
+        assert gradc("check", "deep.net", flag).code == 0
+        done = gradc("train", "deep.net", flag, "--out", how)
+        assert done.code == 0
+        weights.append(max((tmp_path / how).rglob("step-*.npz")).read_bytes())
+    assert weights[0] == weights[1] == weights[2]
+    refused = gradc("compile", "deep.net", "--recompute", "all")
+    assert refused.code == 2 and "'all'" in refused.err

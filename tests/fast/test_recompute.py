@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Golden
 from fast.running import Fast, compiled, drawn, values_of
 from random_dags import program_of, random_dag
 
@@ -162,6 +164,13 @@ def test_the_text_says_what_is_computed_again(level: int) -> None:
         body = source[found.end() :]
         names = found[1].removesuffix(",").split(", ")
         assert names and all(f"        {n} = " in body for n in names)
+
+
+def test_the_text(golden: Golden) -> None:
+    """In blocks, at -O1: a loop that computes its copy again, first of all."""
+    text = PROGRAMS["two equations"]
+    made = compiled(text, level=1, recompute="blocks").source
+    golden(Path(__file__).parent / "golden" / "recomputed_net.py", made)
 
 
 def test_the_default_is_the_levels_own() -> None:
