@@ -17,7 +17,17 @@ from dataclasses import dataclass, replace
 from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
-from . import expand, fold, idioms, linear, normalisers, pools, products, sums
+from . import (
+    expand,
+    fold,
+    idioms,
+    linear,
+    normalisers,
+    pools,
+    products,
+    reuse,
+    sums,
+)
 from .before import before_derivatives as before_derivatives
 from .bodies import everything
 from .mapping import State
@@ -69,7 +79,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "planned",
         2,
-        (*pools.PLANNED, *normalisers.RULES),
+        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )

@@ -153,6 +153,25 @@ def in_blocks(frame: Frame, n: Node, call: str) -> bool:
     return True
 
 
+def quotient(frame: Frame, n: Node) -> bool:
+    """By a power of two it is a product, to the bit."""
+    value = _number_under(n.args[1])
+    if value is None or n.kind != "real" or not _power_of_two(value):
+        return elementwise(frame, n)
+    x = frame.operand(n.args[0])
+    over = frame.table.read_in(x)
+    out = frame.make_as(n, over)
+    factor = frame.number(1 / value).token
+    frame.emit(f"np.multiply({x}, {factor}, out={out.token})", out, over)
+    frame.values[n] = out
+    return True
+
+
+def _power_of_two(value: float) -> bool:
+    """Such that its reciprocal is exact in any precision."""
+    return math.frexp(abs(value))[0] == 0.5 and 2**-100 < abs(value) < 2**100
+
+
 def power(frame: Frame, n: Node) -> bool:
     """Squares and roots by what is faster than a power."""
     (x,), exponent = n.args, n.attrs["exponent"]
@@ -390,6 +409,7 @@ FORMS: dict[str, Form] = {
     "maximum": extremum,
     "minimum": extremum,
     "pow": power,
+    "div": quotient,
     "lt": comparison,
     "le": comparison,
     "eq": comparison,
