@@ -176,6 +176,8 @@ def _all(frame: Frame, r: Node) -> str | None:
         b = frame.flat(frame.copied(frame.value(x.args[1])))
         return f"np.dot({a.token}, {b.token})"
     v = frame.value(x)
+    if len(v.shape) == 1 and v.contiguous:
+        return f"np.dot({v.token}, {frame.ones(v.shape[0]).token})"
     return f"{v.token}.sum()"
 
 

@@ -72,6 +72,7 @@ def buffers(N, D, dtype, gradients=None):
             difference_2,
             z_2,
             d_c,
+            ones,
         ),
         "gradients": gradients,
     }
@@ -123,6 +124,7 @@ def backward(saved, d_loss, work):
         difference_2,
         z_2,
         d_c,
+        ones,
     ) = work["backward"]
 
     # loss decay = lambda * sum(w^2)                                          test.net:9
@@ -143,7 +145,7 @@ def backward(saved, d_loss, work):
     np.multiply(d_z, difference_2, out=d_z)
     np.dot(x.T, d_z, out=z_2)
     np.add(d_w, z_2, out=d_w)
-    d_c[...] = d_z.sum()
+    d_c[...] = np.dot(d_z, ones)
     return work["gradients"]
 
 
