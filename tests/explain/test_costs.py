@@ -66,18 +66,124 @@ def test_backward_operations_of_dense() -> None:
     assert by_line["test.net:2"] == 2 * N * D * 4 + N * 4
 
 
-def test_attention_by_hand() -> None:
-    """Four products with weights, two with each other; softmax and scaling beside them."""
-    T, C, H = 6, 8, 2
-    trace = trace_of(f"input x: [N, {T}, {C}]\nh = attention(x, {H})\nloss = sum(h^2)")
-    costs = counted(trace, N=N)
-    (found,) = [c for c in costs.lines if c.place == "test.net:2"]
-    products = 2 * N * T * C * 3 * C + 2 * N * T * C * C
-    products += 2 * 2 * N * H * T * T * (C // H)
-    entries = N * H * T * T
+n, T, C, H = N * D, 4, 8, 2  # entries of rows; places, channels and heads of a sequence
+ROW, IMAGES = f"[N, {D}]", f"[N, 8, 6, {D}]"
+SEQUENCE, CHANNELS = f"[N, {T}, {D}]", f"[N, {T}, {C}]"
+SIGMOID, SOFTMAX = 4, 5  # 1 / (1 + exp(-x)); maximum, difference, exp, sum, quotient
+NORM = 7  # mean, difference, square, mean, gain, quotient, bias
+SCORES = N * H * T * T
+ATTENTION = (
+    2 * (N * T) * C * (3 * C) + N * T * 3 * C  # queries, keys and values
+    + 2 * SCORES * (C // H) + 1 + SCORES  # their products, √(c / heads), the quotient
+    + SOFTMAX * SCORES + 2 * SCORES * (C // H)
+    + 2 * (N * T) * C * C + N * T * C
+)  # fmt: skip
+LAYERNORM = NORM * N * T * C + 2 * N * T
+GELU = 5  # quotient, erf, sum, product, half
+STD = {
+    "linear": (ROW, f"linear(a, {K})", 2 * N * D * K),
+    "flatten": (IMAGES, "flatten(a)", 0),
+    "dropout": (ROW, "dropout(a, 0.25)", 3 * n),
+    "layernorm": (ROW, "layernorm(a)", NORM * n + 2 * N),
+    "rmsnorm": (ROW, "rmsnorm(a)", 4 * n + 2 * N),
+    # of each channel: eps and root, and two running averages of three operations
+    "batchnorm": (ROW, "batchnorm(a)", NORM * n + 2 * D + 2 * 3 * D),
+    "groupnorm": ("[N, 8, 6, 4]", "groupnorm(a, 2)", NORM * N * 192 + 2 * N * 2),
+    "conv1d": (
+        SEQUENCE,
+        f"conv1d(a, {K}, 3)",
+        2 * (N * T) * (3 * D) * K + N * T * K,
+    ),
+    # every place of the image that is put together, with its border, counts once
+    "conv_transpose": (
+        IMAGES,
+        f"conv_transpose(a, {K}, 3)",
+        2 * (N * 8 * 6) * D * (9 * K) + N * 17 * 13 * K + N * 16 * 12 * K,
+    ),
+    "maxpool": (IMAGES, "maxpool(a)", 3 * N * 4 * 3 * D),
+    "avgpool": (IMAGES, "avgpool(a)", N * 8 * 6 * D),
+    "attention": (CHANNELS, f"attention(a, {H})", ATTENTION),
+    "transformer": (
+        CHANNELS,
+        f"transformer(a, {H})",
+        2 * LAYERNORM
+        + ATTENTION
+        + (2 * N * T * C * 4 * C + (1 + GELU) * N * T * 4 * C + 1)  # and √2
+        + (2 * N * T * 4 * C * C + N * T * C)
+        + 2 * N * T * C,
+    ),
+    "rnn": (
+        SEQUENCE,
+        f"rnn(a, {K})",
+        2 * N * T * D * K + N * T * K + T * (2 * N * K * K + 2 * N * K),
+    ),
+    "lstm": (
+        SEQUENCE,
+        f"lstm(a, {K})",
+        2 * N * T * D * 4 * K
+        + N * T * 4 * K
+        + T * (2 * N * K * 4 * K + 4 * N * K + (3 * SIGMOID + 2 + 3 + 1) * N * K),
+    ),
+    # 1 - σ(z) is σ(-z), whose sign costs nothing
+    "gru": (
+        SEQUENCE,
+        f"gru(a, {K})",
+        2 * N * T * D * 3 * K
+        + N * T * 3 * K
+        + T * (2 * N * K * 3 * K + 3 * N * K)
+        + T * (2 + 2 * SIGMOID + 3 + SIGMOID - 1 + 3) * N * K,
+    ),
+    "gelu": (ROW, "gelu(a)", GELU * n + 1),
+    "silu": (ROW, "silu(a)", (SIGMOID + 1) * n),
+    "leaky_relu": (ROW, "leaky_relu(a)", 3 * n),
+    "softmax": (ROW, "softmax(a)", SOFTMAX * n),
+    "log_softmax": (ROW, "log_softmax(a)", 5 * n + N),
+}
+
+
+def of_std(shape: str, call: str) -> tuple[float, float]:
+    """Forward and backward operations of a call, whose argument has an adjoint."""
+    text = f"input x: {shape}\nparam s = 1\na = s * x\nh = {call}\nloss = sum(h^3)"
+    costs = counted(trace_of(text), N=N)
+    found = {c.place: c for c in costs.lines}.get("test.net:4")
+    return (found.forward.flops, found.backward.flops) if found else (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", STD)
+def test_forward_operations_of_the_standard_library(name: str) -> None:
+    shape, call, wanted = STD[name]
+    assert of_std(shape, call)[0] == wanted
+
+
+def test_rows_of_a_table_cost_nothing_to_look_up() -> None:
+    text = "input i: int[N]\nh = embed(i, 11, 3)\nloss = sum(h^2)"
+    assert "test.net:2" not in {
+        c.place for c in counted(trace_of(text), N=N).lines if c.forward.flops
+    }
+
+
+def test_losses_by_hand() -> None:
+    for call, wanted in (
+        ("cross_entropy(x, y)", 4 * n + 3 * N),  # log, difference and mean of each row
+        ("mse(x, z)", 3 * n),
+    ):
+        text = f"input y: int[N]\ninput z: [N, {D}]\ninput v: [N, {D}]\nparam s = 1\n"
+        costs = counted(trace_of(text + f"x = s * v\nloss = {call}"), N=N)
+        assert {c.place: c.forward.flops for c in costs.lines}["test.net:6"] == wanted
+
+
+def test_backward_operations_by_hand() -> None:
+    """Each product twice: by its left and by its right side; each bias a sum."""
+    assert of_std(SEQUENCE, f"conv1d(a, {K}, 3)")[1] == (
+        2 * 2 * (N * T) * (3 * D) * K + N * T * K
+    )
+    products = 2 * (N * T) * C * (3 * C) + 2 * (N * T) * C * C
+    products += 2 * 2 * SCORES * (C // H)
     biases = N * T * 3 * C + N * T * C
-    beside = found.forward.flops - products - biases
-    assert 4 * entries <= beside <= 8 * entries + 1
+    softmax = 4 * SCORES  # p * (g - sum(g * p))
+    assert of_std(CHANNELS, f"attention(a, {H})")[1] == (
+        2 * products + biases + softmax + SCORES
+    )
 
 
 def test_kept_is_what_forward_saves() -> None:
