@@ -135,10 +135,9 @@ class Trainer:
 
     @property
     def shards(self) -> int:
-        """Into how many slices a whole batch is cut; `lbfgs` takes it whole."""
+        """Into how many slices a whole batch is cut; for `lbfgs` that is the whole table."""
         plan = self.network.signature.get("shards")
-        whole = isinstance(self.optimizer, QuasiNewton)
-        if whole or plan is None or plan["row_dim"] is None:
+        if plan is None or plan["row_dim"] is None:
             return 1
         dim = plan["row_dim"]
         rows = self.data.train.tables[dim].rows
@@ -372,7 +371,7 @@ class Trainer:
         noise = self._noise(arrays, 1)
         trained = network.trained
         state: State = {}
-        step_of = network.stepper(self._theta, self._nabla, state)
+        step_of = stepper(network, self._theta, self._nabla, state, self.parallel)
         good = self._theta[:trained].copy()
         before = self.state
         ended = self.step  # the step of the last line

@@ -203,6 +203,33 @@ def test_a_training_gives_the_same_bits_for_any_number_of_threads(
     np.testing.assert_allclose(whole._theta, runs[0]._theta, 1e-2, 1e-3)
 
 
+CURVED = """\
+input x: [N, D]
+input y: int[N]
+h = dropout(dense(x, 8, tanh), 0.1)
+loss = cross_entropy(dense(h, 5), y) + 0.01 * mean(sum(h^2, axis = 1))
+train { optimizer = lbfgs(history = 4) }
+"""
+
+
+def test_lbfgs_takes_whole_tables_in_shards(tmp_path: Path) -> None:
+    """The same points for any number of threads, and to rounding those of the whole table."""
+    data(tmp_path)
+    network = network_of(CURVED)
+    found = []
+    for parallel in (Parallel(1, 4), Parallel(2, 4), Parallel(3, 4), Parallel(2, 1)):
+        given = {"data": [str(tmp_path / "f.npz")], "epochs": 3}
+        settings = Settings.of(network.signature, **given)
+        read = load(network.signature, settings, tmp_path)
+        trainer = Trainer(network, read, settings, parallel=parallel)
+        trainer.train()
+        assert trainer.shards == parallel.shards and trainer.step == 3
+        found.append((trainer._theta.tobytes(), trainer.history[-1].loss))
+    assert found[0] == found[1] == found[2] != found[3]
+    one, whole = (np.frombuffer(found[k][0]) for k in (0, 3))
+    np.testing.assert_allclose(one, whole, rtol=1e-7, atol=1e-9)
+
+
 def test_threads_from_python_hold_blas_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
