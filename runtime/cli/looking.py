@@ -443,11 +443,10 @@ def _whole_tables(table: Table, site: Site, part: Part) -> None:
     name = site.facts.get("index")
     if name is None:
         return
-    (array,) = part.arrays([name])
-    table.add(array, None, None)
-    table.complete = True
-    columns = (t.columns[name] for t in part.tables.values() if name in t.columns)
-    table.text = any(isinstance(c, Characters | Windows) for c in columns)
+    columns = [t.columns[name] for t in part.tables.values() if name in t.columns]
+    texts = [c.codes for c in columns if isinstance(c, Characters | Windows)]
+    table.add(texts[0] if texts else part.arrays([name])[0], None, None)
+    table.complete, table.text = True, bool(texts)
 
 
 # -------------------------------------------------------------- the program's own steps

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .terminal import columns, figure
@@ -27,12 +28,25 @@ if TYPE_CHECKING:
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def findings_of(looked: Looked) -> list[Finding]:
-    """The findings; where a step is not finite, that comes first."""
-    from ..health.judging import Finding, judge
+def findings_of(subject: Subject, looked: Looked) -> list[Finding]:
+    """The findings; where a step is not finite, that comes first.
+
+    Copies of a line (of a `repeat`, of a function that is called twice) have one, the first's.
+    """
+    from ..health.judging import judge
 
     found = [] if looked.broken is None else [_broken(looked)]
-    return [*found, *judge(looked.seen)]
+    merged: dict[tuple[object, ...], Finding] = {}
+    for f in [*found, *judge(looked.seen)]:
+        span = span_of(subject, looked, f)
+        place = (
+            (f.id, f.subject) if span is None else (f.id, span.source.name, span.start)
+        )
+        if f.subject[0] != "site":
+            place = (*place, f.subject[1])
+        known = merged.get(place)
+        merged[place] = f if known is None else replace(known, copies=known.copies + 1)
+    return list(merged.values())
 
 
 def _broken(looked: Looked) -> Finding:
@@ -126,6 +140,8 @@ def diagnostic(subject: Subject, looked: Looked, finding: Finding) -> Diagnostic
     from gradc.compiler.errors import Diagnostic
 
     notes = [("", text) for text in finding.figures]
+    if finding.copies > 1:
+        notes.append(("", f"so it is in {finding.copies:,} copies of the line"))
     if finding.subject[0] == "site":
         where = _equation(subject, looked.sites[int(finding.subject[1])])
         if where:
@@ -157,7 +173,7 @@ def _at(span: Span) -> str:
 def document(subject: Subject, looked: Looked) -> dict[str, Any]:
     """All of it, in what JSON has."""
     findings = []
-    for f in findings_of(looked):
+    for f in findings_of(subject, looked):
         span = span_of(subject, looked, f)
         findings.append(
             {
@@ -169,6 +185,7 @@ def document(subject: Subject, looked: Looked) -> dict[str, Any]:
                 "subject": f.subject[1] if f.subject[0] != "site" else _name(looked, f),
                 "message": f.message,
                 "figures": list(f.figures),
+                "copies": f.copies,
                 "help": f.advice,
             }
         )
@@ -255,7 +272,7 @@ def report(subject: Subject, looked: Looked, form: str, color: bool) -> str:
         f"{looked.rows:,} rows"
     )
     tables = [_layers(subject, looked), _activations(subject, looked)]
-    found = findings_of(looked)
+    found = findings_of(subject, looked)
     count = (
         f"{len(found)} finding{'' if len(found) == 1 else 's'}"
         if found

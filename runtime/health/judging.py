@@ -65,7 +65,8 @@ class Finding:
     message: str
     figures: tuple[str, ...]
     advice: str
-    others: tuple[int, ...] = ()  # further sites that belong to it
+    others: tuple[int, ...] = ()  # a site that it is compared with
+    copies: int = 1  # of one line: how many have the same fault
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _activations(seen: Seen) -> Iterator[Finding]:
         if a.shape.kind == "rectifying":
             yield from _dead(k, spot, a)
             continue
-        flat, wrong = a.share(a.flat), a.share(a.wrong)
+        flat, wrong = a.share(a.flat), a.astray
         if spot.hidden and flat > t.SATURATED:
             stuck = int(a.stuck.sum())
             yield Finding(

@@ -170,6 +170,7 @@ class Activation:
     wrong: Array = field(default_factory=lambda: np.zeros(0))
     closed: Array = field(default_factory=lambda: np.zeros(0))
     slopes: float = 0.0  # Σ |f′| / max |f′|
+    asked: int = 0  # values with a δ that is not 0: the loss asks for another
     value: Spread = field(default_factory=Spread)
     delta: Spread = field(default_factory=Spread)
 
@@ -191,6 +192,7 @@ class Activation:
             g = by_unit(delta, self.axis)
             back = np.sign(self.shape.middle - a) * np.sign(-g) > 0
             self.wrong += (flat & back).sum(axis=0)
+            self.asked += int((g != 0).sum())
 
     @property
     def units(self) -> int:
@@ -206,6 +208,11 @@ class Activation:
     def stuck(self) -> Array:
         """[units]: flat in every row."""
         return self.flat == self.rows
+
+    @property
+    def astray(self) -> float:
+        """Of the values that the loss wants changed, those that are flat on the wrong side."""
+        return float(self.wrong.sum()) / self.asked if self.asked else 0.0
 
     def share(self, counts: Array) -> float:
         """Counted entries among all."""
