@@ -19,7 +19,6 @@ loosest operators or commas. What comes out is split again, until it fits or can
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 
 from .leaves import COMMA, DOT, Leaf, at_top, delimiters, read
@@ -66,8 +65,8 @@ def broken(text: str) -> str:
         return text
     out: list[str] = []
     starred = 'f"' in text  # commas may stand behind starred arguments, black infers
-    depth, quoted = 0, False
-    for line in lines:
+    quoted = False
+    for k, line in enumerate(lines):
         if quoted or _whole(line):
             quoted ^= line.count('"""') == 1
             out.append(line)
@@ -75,8 +74,7 @@ def broken(text: str) -> str:
         if len(line) <= WIDTH:
             out.append(line)
         else:
-            out += laid_out(line, depth > 0, starred)
-        depth += _opened(line)
+            out += laid_out(line, _within(lines, k), starred)
     return "\n".join(out)
 
 
@@ -97,10 +95,18 @@ def _whole(line: str) -> bool:
     return line.lstrip().startswith(WHOLE)
 
 
-def _opened(line: str) -> int:
-    """How many more brackets a line opens than it closes."""
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", line).partition("  #")[0]
-    return sum(map(bare.count, "([{")) - sum(map(bare.count, ")]}"))
+def _within(lines: list[str], k: int) -> bool:
+    """Does a line stand in brackets? The nearest line that is indented less opens them."""
+    indent = _indent(lines[k])
+    above = ""
+    while k and not (above and _indent(above) < indent):
+        k -= 1
+        above = lines[k]
+    return above.endswith(("(", "[", "{"))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 # ------------------------------------------------------------------------------ splitting

@@ -22,11 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from itertools import product as choices
 
-from ..ir.dims import Dim, Poly
+from ..ir.dims import Coefficient, Dim, Poly
 from ..ir.op import Kind
 
 
@@ -242,25 +241,24 @@ class _Planner:
 # ------------------------------------------------------------------------ sizes
 def at_most(a: Dim, b: Dim) -> bool:
     """Is a <= b whatever the sizes of the data are, each at least 1? False: unknown."""
-    return _never_negative(_difference(b.value, a.value))
-
-
-def _difference(a: Poly, b: Poly) -> Poly:
-    return a + b.scaled(Fraction(-1))
+    if a.integer is not None and b.integer is not None:
+        return a.integer <= b.integer
+    return _never_above(a.value, b.value)
 
 
 @lru_cache(maxsize=4096)
-def _never_negative(p: Poly) -> bool:
-    """With 1 + u for every symbol, no coefficient is negative."""
+def _never_above(a: Poly, b: Poly) -> bool:
+    """With 1 + u for every symbol, no coefficient of b - a is negative."""
+    p = b + a.scaled(-1)
     if all(c >= 0 for _, c in p.terms):
         return True
     if len(p.terms) > 40 or any(len(m) > 8 for m, _ in p.terms):
         return False
-    total: dict[tuple[str, ...], Fraction] = {}
+    total: dict[tuple[str, ...], Coefficient] = {}
     for monomial, c in p.terms:
         for kept in choices((False, True), repeat=len(monomial)):
             key = tuple(s for s, keep in zip(monomial, kept, strict=True) if keep)
-            total[key] = total.get(key, Fraction(0)) + c
+            total[key] = total.get(key, 0) + c
     return all(c >= 0 for c in total.values())
 
 
