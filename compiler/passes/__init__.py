@@ -20,12 +20,14 @@ from ..ir.program import Joint
 from . import (
     expand,
     fold,
+    gates,
     idioms,
     linear,
     normalisers,
     pools,
     products,
     reuse,
+    selections,
     sums,
 )
 from .before import before_derivatives as before_derivatives
@@ -73,13 +75,13 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "idioms",
         1,
-        (*idioms.RULES, *pools.RULES),
+        (*idioms.RULES, *pools.RULES, *gates.RULES),
         "Its ops have no rules, and the scheduler has to see the fused value.",
     ),
     Pass(
         "planned",
         2,
-        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES),
+        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES, *selections.RULES),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )

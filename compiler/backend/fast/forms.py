@@ -279,6 +279,12 @@ def where(frame: Frame, n: Node) -> bool:
     if mask is not None and value is not None and _fixed_where(frame, n, mask, value):
         return True
     condition, first = frame.operand(c), frame.operand(a)
+    if value is not None:  # no array of one number has to be read, however it lies
+        out = frame.make(n)
+        line = f"np.copyto({out.token}, {first}, where={condition})"
+        frame.emit([f"{out.token}.fill({number(value).text})", line], out)
+        frame.values[n] = out
+        return True
     second = frame.operand(b)
     out = frame.make(n)
     (base,) = frame.table.read_in(second)
