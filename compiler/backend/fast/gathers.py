@@ -122,8 +122,17 @@ def put_on(frame: Frame, n: Node) -> bool:
 def scatter_on(frame: Frame, n: Node) -> bool:
     """`base` with slices added where the index says."""
     base, index, g = (frame.value(a) for a in n.args)
+    in_rows = _in_rows(frame, n, n.args[1])
+    if in_rows and _is_small(n):
+        sums = frame.new(n.shape, "real", "sums")
+        _by_one_product(frame, n.args[2], n.args[1], sums)
+        out = frame.make_as(n, [base])
+        line = f"np.add({base.token}, {sums.token}, out={out.token})"
+        frame.emit(line, out, [base, sums])
+        frame.values[n] = out
+        return True
     out = frame.make(n)
-    if _in_rows(frame, n, n.args[1]):
+    if in_rows:
         _add_rows(frame, n.args[2], n.args[1], out, base=base, reads=[base])
     else:
         line = f"np.add.at({out.token}, {index.token}, {g.token})"
@@ -212,7 +221,7 @@ def scatter_add(frame: Frame, n: Node) -> bool:
         return False
     out = frame.make(n)
     if _is_small(n):
-        _by_one_product(frame, n, out)
+        _by_one_product(frame, g, index, out)
     else:
         _add_rows(frame, g, index, out, f"{out.token}.fill(0)")
     frame.values[n] = out
@@ -224,20 +233,19 @@ def _is_small(n: Node) -> bool:
     return rows is not None and rows <= SMALL and width is not None and width <= WIDE
 
 
-def _by_one_product(frame: Frame, n: Node, out: Value) -> None:
+def _by_one_product(frame: Frame, g: Node, index: Node, out: Value) -> None:
     """The rows of `g` times a matrix that says with 0 and 1 where each belongs."""
-    g, index = n.args
     v, rank = frame.value(g), len(index.shape)
     order: tuple[int, ...] = ()
     if v.origin is not None and v.origin[1][rank:] == tuple(range(rank, len(v.shape))):
         v, perm = v.origin  # the rows may come in any order
         order = perm[:rank]
-    at = places(frame, index, n.shape[0], order)
-    count, width = at.shape[0], size(n.shape[1:])
+    at = places(frame, index, out.shape[0], order)
+    count, width = at.shape[0], size(out.shape[1:])
     table = frame.reshaped(frame.copied(v), (count, width))
-    which = frame.new((count, n.shape[0]), "real", "which")
+    which = frame.new((count, out.shape[0]), "real", "which")
     flat, turned = frame.flat(which), frame.turned(which, (1, 0))
-    target = frame.reshaped(out, (n.shape[0], width))
+    target = frame.reshaped(out, (out.shape[0], width))
     frame.emit(
         [
             f"{which.token}.fill(0)",
