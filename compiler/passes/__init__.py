@@ -27,7 +27,6 @@ from . import (
     pools,
     products,
     reuse,
-    selections,
     sums,
 )
 from .before import before_derivatives as before_derivatives
@@ -81,7 +80,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "planned",
         2,
-        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES, *selections.RULES),
+        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )
