@@ -23,12 +23,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import linecache
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -37,6 +34,7 @@ from numpy.typing import NDArray
 from .arguments import check_range, check_shape, converted
 from .buffers import Buffers
 from .errors import DataError
+from .execution import execute
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
 from .streams import standard, stream
@@ -62,50 +60,6 @@ class Step(Protocol):
         d_loss: float = 1.0,
     ) -> float:
         """`noise` may be absent where the program draws nothing. ∇ is times `d_loss`."""
-
-
-def _plain(module: ModuleType) -> ModuleType:
-    """The public names of a module in one without `__getattr__`, of which Python's
-    interpreter remembers where they are: 30 ns less for each call of `np.add`."""
-    plain = ModuleType(module.__name__, module.__doc__)
-    names = {k: v for k, v in vars(module).items() if not k.startswith("_")}
-    vars(plain).update(names)
-    return plain
-
-
-_NUMPY = _plain(np)
-
-
-def _import(
-    name: str,
-    globals: Any = None,
-    locals: Any = None,
-    fromlist: Sequence[str] | None = (),
-    level: int = 0,
-) -> Any:
-    """All that `import` can reach in an emitted module.
-
-    NumPy's own C code imports parts of NumPy on the way, through the builtins of its caller:
-    they are loaded already.
-    """
-    if name == "numpy" and not fromlist:
-        return _NUMPY
-    if name != "numpy" and not (name.startswith("numpy.") and name in sys.modules):
-        raise ImportError(f"an emitted module imports numpy, not {name!r}")
-    return __import__(name, globals, locals, fromlist or (), level)
-
-
-_BUILTINS = {
-    "abs": abs,
-    "enumerate": enumerate,
-    "float": float,
-    "len": len,
-    "list": list,
-    "range": range,
-    "reversed": reversed,
-    "zip": zip,
-    "__import__": _import,
-}
 
 
 @dataclass(frozen=True)
@@ -136,7 +90,8 @@ class Network:
         filename: str | None = None,
         tree: ast.Module | None = None,
     ) -> None:
-        """Execute `source` (or `tree`, which a guard has parsed from it and admitted)."""
+        """Execute `source` (or `tree`, which a guard has parsed from it and admitted): see
+        `execution.py`."""
         if signature.get("version") != SIGNATURE_VERSION:
             raise ValueError(
                 f"the signature has version {signature.get('version')!r}; "
@@ -147,17 +102,7 @@ class Network:
         self.name: str = signature["name"]
         digest = hashlib.sha256(source.encode()).hexdigest()[:8]
         self.filename = filename or f"<gradc {self.name} {digest}>"
-        # With no time of change the text stays in the cache, so that a traceback or a
-        # debugger shows the lines of the emitted module.
-        linecache.cache[self.filename] = (
-            len(source),
-            None,
-            source.splitlines(keepends=True),
-            self.filename,
-        )
-        space: dict[str, Any] = {"__builtins__": _BUILTINS, "__name__": "gradc_module"}
-        exec(compile(tree or source, self.filename, "exec"), space)
-        self.module = space
+        self.module = execute(source, self.filename, tree)
         self.inputs: dict[str, Mapping[str, Any]] = {
             entry["name"]: entry for entry in signature["inputs"]
         }

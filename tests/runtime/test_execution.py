@@ -1,0 +1,62 @@
+"""Emitted modules executed: what they reach, and what is done for the speed of their calls."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+
+import numpy as np
+import pytest
+
+from gradc.execution import execute
+
+TEXT = '''import numpy as np
+
+
+def step(x, y, out):
+    """Everything that is written somewhere."""
+    np.add(x, y, out=out)
+    for _ in range(2):
+        np.multiply(out, x, out=out)
+        np.maximum(out, y, out=out)
+    np.exp(out, out=out)
+    np.dot(x, out, out=y)
+    np.add(x, y, out=out, where=x > 2)
+    np.maximum.reduce(x, axis=0, out=out[0])
+    return out
+'''
+
+
+def test_places_by_position_change_nothing() -> None:
+    x = np.arange(9.0).reshape(3, 3) / 9
+    plain: dict[str, object] = {}
+    exec(TEXT, plain)
+    found = []
+    for space in (plain, execute(TEXT, "<test>")):
+        y = np.eye(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            out = space["step"](x, y, np.zeros((3, 3)))  # type: ignore[operator]
+        found.append((out.tolist(), y.tolist()))
+    assert found[0] == found[1]
+
+
+def test_only_calls_that_take_the_place_there_are_changed() -> None:
+    tree = ast.parse(TEXT)
+    execute(TEXT, "<test>", tree)
+    text = ast.unparse(tree)
+    assert "np.add(x, y, out)" in text and "np.multiply(out, x, out)" in text
+    assert "np.dot(x, out, y)" in text and "np.exp(out, out)" in text
+    for kept in ("np.maximum(out, y, out=out)", "where=x > 2", "out=out[0]"):
+        assert kept in text
+
+
+def test_numpy_alone_is_in_reach() -> None:
+    with pytest.raises(ImportError, match="imports numpy, not 'os'"):
+        execute("import os\n", "<test>")
+    space = execute(
+        "import numpy as np\nhalf = np.linalg.inv(np.eye(2) * 2)\n", "<test>"
+    )
+    assert space["half"][0, 0] == 0.5 and not hasattr(space["np"], "__getattr__")
+    with pytest.raises(NameError):
+        execute("open('x')\n", "<test>")
