@@ -94,7 +94,7 @@ def _keeps_finite(n: Node, signs: Signs) -> bool:
     if name in CLOSED:
         return True
     if name == "const":
-        return abs(n.attrs["value"]) < float("inf")
+        return bool(abs(n.attrs["value"]) < float("inf"))
     if name == "div":
         return signs.positive(n.args[1])
     if name == "sqrt":
