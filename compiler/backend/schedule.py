@@ -102,7 +102,7 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
         again, keep = _saved(
             joint, views, [n for _, n in results], options.recompute or "none"
         )
-        collected = [n for n in keep if is_projection(n)]
+        collected = [n for n in keep if is_projection(n) or n in joint.ahead]
         keep |= _alike(joint, views, keep)
         forward = add("forward", results, primal_bound, keep=keep, collected=collected)
         saved = _saved_order(leaves, forward, keep)
@@ -194,8 +194,9 @@ def _saved(
     # what backward alone reads off a loop of forward is collected there
     beyond = ancestors(gradients, stop=forward)
     collected = {n for n in beyond if is_projection(n) and n.args[0] in forward}
+    collected.update(joint.ahead if how != "blocks" else ())
     if not collected <= forward:
-        forward |= collected
+        forward |= ancestors(collected)
         beyond = ancestors(gradients, stop=forward)
     read = [a for n in beyond if n not in forward for a in n.args]
     read += gradients

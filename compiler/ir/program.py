@@ -173,6 +173,8 @@ class Joint:
     partials: tuple[tuple[int, Node, Node], ...]
     frozen: tuple[str, ...] = ()  # parameters that no loss trains
     before: Joint | None = None  # as reverse mode left it: run_passes keeps it here
+    ahead: tuple[Node, ...] = ()
+    """Local derivatives that forward computes and saves, instead of what they are made of."""
     image: dict[Node, Node] = field(default_factory=dict)
     """Set by run_passes: each node of `before` -> what it became. The chain-rule comments
     are rendered from the nodes of `before`, with the names that their images have."""

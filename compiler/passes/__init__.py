@@ -34,6 +34,7 @@ from .bodies import everything
 from .mapping import State
 from .patterns import Rewriter, Rule
 from .uses import count_uses
+from .slopes import slopes_ahead
 
 ALGEBRA: tuple[Rule, ...] = (
     *fold.RULES,
@@ -86,6 +87,9 @@ PASSES: tuple[Pass, ...] = (
 )
 
 WALKS = 4
+PLANNED = 2
+"""The level of planned buffers."""
+
 """How often a pass walks, and all of them in turn, where a walk leaves more to do: a value
 that two had read has one reader, say. Few programs need a second walk."""
 
@@ -100,7 +104,8 @@ def run_passes(joint: Joint, level: int = 1) -> Joint:
         if not (walks and state.fences_moved(walks[-1])):
             break
     image = {n: state.image(m) for n, m in joint.image.items()} or state.table
-    return replace(state.joint, before=joint.before or joint, image=image)
+    made = replace(state.joint, before=joint.before or joint, image=image)
+    return slopes_ahead(made) if level >= PLANNED else made
 
 
 def run_pass(state: State, p: Pass) -> Rewriter | None:

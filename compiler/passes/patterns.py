@@ -144,11 +144,14 @@ class Rewriter:
         uses: Mapping[Node, int],
         bound: Collection[Node] = (),
         adjoints: Mapping[Node, tuple[Node, ...]] = MappingProxyType({}),
+        instead: Mapping[
+            Node, Callable[[Mapping[Node, Node]], Node]
+        ] = MappingProxyType({}),
     ) -> dict[Node, Node]:
         """Map the nodes of `order`, arguments before users.
 
         `uses`: how many values read each; `bound`: those that have a name; `adjoints`:
-        whose adjoint a node is.
+        whose adjoint a node is; `instead`: nodes that are made of the table so far.
         """
         graph = self.graph
         bodies = Bodies(order)
@@ -169,7 +172,9 @@ class Rewriter:
                 args = n.args
                 if args:
                     args = tuple([new[a] for a in args])
-                if n.op.name in LOOPED:
+                if n in instead:
+                    made = instead[n](new)
+                elif n.op.name in LOOPED:
                     made = bodies.map(self, n, args)
                 else:
                     made = n if args == n.args else rebuild(graph, n, args)
