@@ -1,4 +1,4 @@
-"""Activations: functions of one tensor, entry by entry, found in the graph whatever they are called.
+"""Activations: functions of one tensor, entry by entry, whatever they are called.
 
 In: the nodes of a graph (or of a loop's body). Out: each maximal elementwise function f of one
 value r, with f'(r) as a node: `relu(z)` and `max(0, z)`, `x * sigmoid(x)`, `tanh(z) / 2`. What

@@ -38,7 +38,8 @@ class Site:
 
     `values` are nodes of the opened program by role; `axis` the axis of units of `value`
     (counted from the end; None: it is one unit). `below` are the layers that its value
-    reaches, as indices of `sites`. `steps`: the value has steps in front, and whether they run backwards.
+    reaches, as indices of `sites`. `steps`: the value has steps in front; `backwards`:
+    they run from the last to the first.
     """
 
     kind: Kind

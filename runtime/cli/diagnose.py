@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from typing import TYPE_CHECKING
 
 from .exits import Exit
 from .options import Parser, add_common, positive, whole
 from .programs import one_blas_thread
 from .terminal import Terminal
-
-if TYPE_CHECKING:
-    pass
 
 SUMMARY = "why a network does not learn, line by line"
 
@@ -64,7 +60,8 @@ def parser() -> Parser:
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Look, judge, print."""
     one_blas_thread()
-    from .looking import look, subject_of
+    from .looking import look
+    from .subjects import subject_of
     from .told import document, report
 
     subject = subject_of(args)

@@ -13,7 +13,7 @@ class Exit(IntEnum):
     """What the status of a process says."""
 
     OK = 0
-    CHECK_FAILED = 1  # a check that was asked for: check, fmt --check, eval --require
+    CHECK_FAILED = 1  # asked for: check, fmt --check, eval --require, diagnose --strict
     USAGE = 2  # the command line or a setting
     REJECTED = 3  # the .net, or a limit of the compiler
     DATA = 4
@@ -27,7 +27,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.OK: "success",
-    Exit.CHECK_FAILED: "a check you asked for did not hold (check, fmt --check, --require)",
+    Exit.CHECK_FAILED: "a check you asked for did not hold (check, fmt --check, --require, --strict)",
     Exit.USAGE: "bad command line or setting",
     Exit.REJECTED: "the .net was rejected, or is past a --limit of the compiler",
     Exit.DATA: "the data were rejected",

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from gradc.compiler.explain.watching import Site
     from gradc.compiler.source import Span
 
-    from ..health.judging import Finding
+    from ..health.findings import Finding
     from ..health.measures import Spread
-    from .looking import Looked, Subject
+    from .looking import Looked
+    from .subjects import Subject
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -50,7 +51,7 @@ def findings_of(subject: Subject, looked: Looked) -> list[Finding]:
 
 
 def _broken(looked: Looked) -> Finding:
-    from ..health.judging import Finding
+    from ..health.findings import Finding
 
     assert looked.broken is not None
     return Finding(
@@ -227,7 +228,7 @@ def _where(subject: Subject, looked: Looked, k: int) -> dict[str, Any]:
 
 
 def _layer_json(subject: Subject, looked: Looked, k: int) -> dict[str, Any]:
-    from ..health.judging import ratio_of
+    from ..health.flow import ratio_of
 
     numbers = looked.seen.spots[k].numbers
     return {
@@ -300,7 +301,7 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _layers(subject: Subject, looked: Looked) -> list[list[str]]:
-    from ..health.judging import ratio_of
+    from ..health.flow import ratio_of
 
     rows = [["line", "layer", "rms z", "‖δ‖", "of last", "z", "log₁₀ |δ|"]]
     for k in _kind(looked, "layer", "table"):

@@ -156,7 +156,8 @@ class Layer:
         """The root mean square of each feature of the data; empty where none are read."""
         if self.features is None or not self.rows:
             return np.zeros(0)
-        return np.sqrt(self.features / self.rows)
+        found: Array = np.sqrt(self.features / self.rows)
+        return found
 
 
 @dataclass
@@ -207,7 +208,8 @@ class Activation:
     @property
     def stuck(self) -> Array:
         """[units]: flat in every row."""
-        return self.flat == self.rows
+        stuck: Array = self.flat == self.rows
+        return stuck
 
     @property
     def astray(self) -> float:
@@ -234,7 +236,7 @@ class Softmax:
     wrong: int = 0
 
     def add(self, p: Array, delta: Array | None) -> None:
-        """Another batch of an inner softmax: astray where δ would rather have another entry large."""
+        """Another batch of an inner softmax: astray where δ asks for another entry."""
         rows = by_unit(p, self.axis)
         if rows.shape[1] < 2:
             return
@@ -335,7 +337,8 @@ def _steps(array: Array, backwards: bool) -> Array:
     a = np.asarray(array, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         found = np.square(a.reshape(len(a), -1)).sum(axis=1)
-    return found[::-1] if backwards else found
+    turned: Array = found[::-1] if backwards else found
+    return turned
 
 
 def _longer(so_far: Array, more: Array) -> Array:

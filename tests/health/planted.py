@@ -1,7 +1,7 @@
 """Programs with one planted fault each: which finding it is, and on which line.
 
-A program draws its data unless it names some: `{data}` stands for a file that `feed` writes. The line
-of the fault is the one with the mark `# HERE`.
+A program draws its data unless it names a file, which `feed` writes. The line of the fault is the
+one with the mark `# HERE`.
 """
 
 from __future__ import annotations
