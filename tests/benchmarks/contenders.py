@@ -141,10 +141,10 @@ def _functions(
     """For single numbers: the two functions themselves, with Python's numbers."""
     forward, backward = module["forward"], module["backward"]
     params = {k: float(v) for k, v in start.items()}
-    inputs = [float(v) for v in data.values()]
+    x = float(data["x"])
 
     def step() -> Any:
-        loss, saved = forward(params, *inputs)
+        loss, saved = forward(params, x)
         for path, d in backward(saved).items():
             params[path] -= lr * d
         return loss
