@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from .drawing import Drawing
+from .boxes import Drawing
 from .layering import layered
 from .svg import Point, size_of
 

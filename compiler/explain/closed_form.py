@@ -17,7 +17,8 @@ from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..passes import tidy
 from .formula import Formula, names_in
-from .reading import Fresh, Part, read_all
+from .parts import Fresh, Part
+from .reading import read_all
 from .stations import Stations
 
 

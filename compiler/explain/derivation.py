@@ -21,7 +21,8 @@ from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
 from .formula import Formula, Name, Slope, names_in, times
-from .reading import Fresh, LoopText, Part, read_all
+from .parts import Fresh, Part
+from .reading import LoopText, read_all
 from .stations import Stations
 
 SLOPES = {"maximum": "relu"}

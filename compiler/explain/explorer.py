@@ -19,15 +19,17 @@ from ..backend.cost import costs, evaluate
 from ..ir.node import Node
 from ..passes import tidy
 from ..source import Source, Span
+from .boxes import Drawing, with_values
+from .by_op import by_op
 from .costs import MOVES, Costs, Sizes, count
 from .derivation import derivations
-from .drawing import Drawing, by_op, with_values
 from .formula import Formula, Name, names_in
 from .mathml import mathml, mathml_name
 from .page import Prose, Row, Statement
+from .parts import Fresh, Part
 from .printing import Naming, naming_of
 from .provenance import EmittedLine, Record, Trace, lines_of, record_of
-from .reading import Fresh, LoopText, Part, read_all
+from .reading import LoopText, read_all
 from .report import Extra, shape_note
 from .stations import UNNAMED
 

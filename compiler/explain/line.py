@@ -11,6 +11,7 @@ from ..ir.dims import show
 from ..ir.node import Node
 from .derivation import derivations
 from .page import Code, Prose, Row, Section, Statement
+from .parts import Fresh
 from .provenance import (
     EmittedLine,
     Record,
@@ -19,7 +20,7 @@ from .provenance import (
     syntax,
     written,
 )
-from .reading import Fresh, read_all
+from .reading import read_all
 from .report import Extra
 
 MOST_COPIES = 3  # of a repeat, beyond which only the first are shown

@@ -20,7 +20,8 @@ from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
 from .formula import Formula, Name
-from .reading import Fresh, Part, read_all
+from .parts import Fresh, Part
+from .reading import read_all
 from .stations import Stations
 
 FEW = 16  # paths that are shown one by one

@@ -18,6 +18,18 @@ from typing import NamedTuple
 
 from ..ir.dims import ONE, Dim, Shape, size
 from ..ir.node import Node
+from .axes import (
+    attribute,
+    axes_option,
+    indexed,
+    is_number,
+    joined,
+    new_axes,
+    options,
+    shown_shape,
+    sizes_over,
+    slices,
+)
 from .formula import (
     Apply,
     Binary,
@@ -35,9 +47,8 @@ from .formula import (
     times,
     weight,
 )
+from .parts import Fresh, Named, Part, inner, shared
 from .products import contraction, flipped, transposed
-
-Named = Callable[[Node], "str | None"]
 
 
 class Read(NamedTuple):
@@ -48,21 +59,9 @@ class Read(NamedTuple):
 
 
 COMPARISONS = {"lt": "<", "le": "<=", "eq": "=="}
-COSTLESS = frozenset({"broadcast", "reshape", "cast", "stop", "drawn", "neg"})
-STEPS = ("strides", "dilations")
 PROJECTIONS = frozenset({"last", "each", "total"})
 SHORT = 2  # operations of what a loop reads at every step, to stand where it is read
-LONGEST = 40  # operations in one formula: beyond, a part of it gets a name
 REDUCTIONS = frozenset({"sum", "max", "any", "all", "logsumexp"})
-
-
-@dataclass(frozen=True)
-class Part:
-    """A value that nobody named, and that is read more than once: `t1`."""
-
-    name: str
-    node: Node
-    formula: Formula
 
 
 @dataclass(frozen=True)
@@ -106,25 +105,6 @@ class Reading:
     loops: tuple[LoopText, ...]
 
 
-class Fresh:
-    """Names that nothing else has: t1, t2, …"""
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = set(taken)
-        self.last: dict[str, int] = {}
-
-    def __call__(self, base: str, bare: bool = False) -> str:
-        if bare and base not in self.taken:
-            self.taken.add(base)
-            return base
-        k = self.last.get(base, 0) + 1
-        while f"{base}{k}" in self.taken:
-            k += 1
-        self.last[base] = k
-        self.taken.add(f"{base}{k}")
-        return f"{base}{k}"
-
-
 def read_all(
     roots: Iterable[Node],
     named: Named,
@@ -136,54 +116,17 @@ def read_all(
     `given`: what a leaf is, where that is short and so stands in place of a name.
     """
     wanted = list(dict.fromkeys(roots))
-    inner = _inner(wanted, named)
-    parts = {n: fresh("t") for n in _shared(inner, wanted, named)}
+    needed = inner(wanted, named)
+    parts = {n: fresh("t") for n in shared(needed, wanted, named)}
 
     def known(n: Node) -> str | None:
         return parts.get(n) or named(n)
 
     reader = Reader(known, fresh, given)
-    reader.collect(inner)
+    reader.collect(needed)
     made = tuple(Part(name, n, reader.read(n)) for n, name in parts.items())
     formulas = {n: reader.read(n) for n in wanted}
     return Reading(formulas, made, tuple(reader.loops.values()))
-
-
-def _inner(roots: Iterable[Node], named: Named) -> list[Node]:
-    """The nodes that have to be said, arguments first."""
-    seen: set[Node] = set()
-    stack = list(roots)
-    while stack:
-        n = stack.pop()
-        if n not in seen:
-            seen.add(n)
-            stack.extend(a for a in n.args if a not in seen and named(a) is None)
-    return sorted(seen, key=lambda n: n.serial)
-
-
-def _shared(inner: list[Node], roots: list[Node], named: Named) -> list[Node]:
-    """Those that get a name: read twice and worth one, or at the end of a long way."""
-    uses: dict[Node, int] = {}
-    for n in inner:
-        for a in dict.fromkeys(n.args):
-            uses[a] = uses.get(a, 0) + 1
-    weight: dict[Node, int] = {}
-    chosen: list[Node] = []
-    ends = set(roots)
-    for n in inner:
-        below = sum(weight.get(a, 0) for a in n.args)
-        own = 0 if n.op.name in COSTLESS or not n.args else 1
-        weight[n] = below + own
-        if n.op.family in ("leaf", "tuple") or n.op.name == "broadcast":
-            continue
-        often = uses.get(n, 0) + (n in ends) > 1 and weight[n] > 1 and uses.get(n, 0)
-        if often or (weight[n] > LONGEST and n not in ends):
-            if named(n) is None:
-                chosen.append(n)
-            weight[n] = 0
-        elif n in ends and named(n) is not None:
-            weight[n] = 0
-    return chosen
 
 
 class Reader:
@@ -217,7 +160,7 @@ class Reader:
 
     def read(self, node: Node) -> Formula:
         """What a node is, in terms of what has a name."""
-        for n in _inner([node], self.named):
+        for n in inner([node], self.named):
             if n is node or n in self._known:
                 continue
             self._known[n] = self._node(n)
@@ -316,7 +259,7 @@ class Reader:
                 return Apply("cast", tuple(fs), (("kind", repr(kind)),), rank)
             case "masked":
                 return Apply("where", (fs[1], fs[0], Number(0)), (), rank)
-        return Apply(n.op.name, tuple(fs), _options(n), rank)
+        return Apply(n.op.name, tuple(fs), options(n), rank)
 
     def _mean(self, n: Node, rank: int) -> Formula | None:
         """A sum over its number of entries."""
@@ -366,10 +309,10 @@ class Reader:
                 return self._reshape(n)
             case "transpose":
                 return transposed(self._full(n.args[0]), n.attrs["perm"])
-            case "unslice" if all(_is(d, 1) for d in n.attrs["steps"]):
+            case "unslice" if all(is_number(d, 1) for d in n.attrs["steps"]):
                 return self._padded(n)
             case "slice":
-                return Index(self._full(n.args[0]), _slices(n), len(n.shape))
+                return Index(self._full(n.args[0]), slices(n), len(n.shape))
             case "take":
                 axis = n.attrs["axis"]
                 x, index = self._full(n.args[0]), self._full(n.args[1])
@@ -386,7 +329,7 @@ class Reader:
                 args = tuple(self._full(a) for a in n.args)
                 return Apply("put", args, size, len(n.shape))
         args = tuple(self._full(a) for a in n.args)
-        return Apply(n.op.name, args, _options(n), len(n.shape))
+        return Apply(n.op.name, args, options(n), len(n.shape))
 
     def _padded(self, n: Node) -> Formula:
         """Zeros around an array: how many before and behind it, axis by axis."""
@@ -395,20 +338,20 @@ class Reader:
             whole - stop for whole, stop in zip(n.shape, n.attrs["stops"], strict=True)
         ]
         said = (
-            ("before", _attribute(tuple(before))),
-            ("behind", _attribute(tuple(behind))),
+            ("before", attribute(tuple(before))),
+            ("behind", attribute(tuple(behind))),
         )
         return Apply("pad", (self._full(n.args[0]),), said, len(n.shape))
 
     def _reduction(self, n: Node) -> Formula:
         x = n.args[0]
         axes: Sequence[int] = n.attrs["axes"]
-        options = _axes(axes)
+        options = axes_option(axes)
         if n.op.name == "softmax":
             options = () if axes == (len(x.shape) - 1,) else options
             return Apply("softmax", (self._full(x),), options, len(n.shape))
         options += (("keep", "true"),)
-        over = _over(axes, x.shape)
+        over = sizes_over(axes, x.shape)
         return Apply(n.op.name, (self._full(x),), options, len(n.shape), over)
 
     def _reshape(self, n: Node) -> Formula:
@@ -422,14 +365,14 @@ class Reader:
                 return made
         if len(x.shape) == 2 and n.shape == x.shape[::-1] and ONE in n.shape:
             return flipped(self._full(x))
-        parts = _new_axes(x.shape, n.shape)
+        parts = new_axes(x.shape, n.shape)
         if parts is not None and "*" not in parts:
             axes = tuple(i for i, p in enumerate(parts) if p == "0")
             made = self._dropped(x, axes)
             if made is not None:
                 return made
         if parts is not None:
-            return _indexed(self._full(x), parts, len(n.shape))
+            return indexed(self._full(x), parts, len(n.shape))
         shape = (("shape", shown_shape(n.shape)),)
         return Apply("reshape", (self._full(x),), shape, len(n.shape))
 
@@ -442,8 +385,8 @@ class Reader:
         rank = len(n.shape) - len(axes)
         if n.op.name in REDUCTIONS and tuple(n.attrs["axes"]) == axes:
             every = len(axes) == len(n.shape)
-            options = () if every else _axes(axes)
-            over = _over(axes, n.args[0].shape)
+            options = () if every else axes_option(axes)
+            over = sizes_over(axes, n.args[0].shape)
             return Apply(n.op.name, (self._full(n.args[0]),), options, rank, over)
         if n.op.name in ("argmax",) and (n.attrs["axis"],) == axes:
             options = (("axis", str(axes[0])),)
@@ -545,109 +488,3 @@ def comparison(sign: str, a: Formula, b: Formula) -> Formula:
     if isinstance(a, Number) and sign in ("<", "<="):
         return Binary(sign.replace("<", ">"), b, a)
     return Binary(sign, a, b)
-
-
-# --------------------------------------------------------------------------- shapes
-def joined(a: Shape, b: Shape) -> Shape:
-    """The shape of two operands by NumPy's rule; they are known to fit."""
-    short, long = sorted((a, b), key=len)
-    pad = len(long) - len(short)
-    out = list(long)
-    for i, d in enumerate(short):
-        if out[pad + i] == ONE:
-            out[pad + i] = d
-    return tuple(out)
-
-
-def shown_shape(shape: Shape) -> str:
-    return "[" + ", ".join(str(d) for d in shape) + "]"
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return "[" + ", ".join(str(v) for v in values) + "]"
-
-
-def _axes(axes: Sequence[int]) -> tuple[tuple[str, str], ...]:
-    if len(axes) == 1:
-        return (("axis", str(axes[0])),)
-    return (("axis", _numbers(axes)),)
-
-
-def _over(axes: Sequence[int], shape: Shape) -> tuple[str, ...]:
-    """The sizes that a sum goes over; none where they do not say which axes these are."""
-    rest = [d for i, d in enumerate(shape) if i not in axes]
-    if any(shape[i] in rest for i in axes):
-        return ()
-    return tuple(str(shape[i]) for i in axes)
-
-
-def _indexed(f: Formula, parts: tuple[str, ...], rank: int) -> Formula:
-    """`x[:, 1]` for the entry 0 of `x[:, 1:2]`."""
-    match f:
-        case Index(x, inner) if len(inner) <= len(parts) and "*" not in parts:
-            bounds = [str(p).split(":") for p in inner]
-            if all(isinstance(p, str) for p in inner) and all(
-                len(b) == 2 for b in bounds
-            ):
-                bounds += [["", ""]] * (len(parts) - len(inner))
-                whole = [p if isinstance(p, str) else "" for p in inner]
-                whole += [":"] * (len(parts) - len(inner))
-                made = tuple(
-                    w if p == ":" else b[0] or "0"
-                    for p, w, b in zip(parts, whole, bounds, strict=True)
-                )
-                return Index(x, made, rank)
-    return Index(f, parts, rank)
-
-
-def _new_axes(before: Shape, after: Shape) -> tuple[str, ...] | None:
-    """`x[:, *]` or `x[:, 0]`, where a reshape only adds or drops axes of size one."""
-    if [d for d in before if d != ONE] != [d for d in after if d != ONE]:
-        return None
-    wide = [d for d in before if d != ONE]
-    if len(after) == len(wide):  # drops
-        return tuple("0" if d == ONE else ":" for d in before)
-    if len(before) == len(wide):  # adds
-        return tuple("*" if d == ONE else ":" for d in after)
-    return None
-
-
-def _slices(n: Node) -> tuple[str, ...]:
-    """`1:, :, ::-1`."""
-    parts = []
-    x = n.args[0]
-    rows = zip(
-        n.attrs["starts"], n.attrs["stops"], n.attrs["steps"], x.shape, strict=True
-    )
-    for start, stop, step, whole in rows:
-        low = "" if _is(start, 0) and step > 0 else str(start)
-        high = "" if stop == whole and step > 0 else str(stop)
-        if step < 0:
-            low = "" if start == whole - 1 else str(start)
-            high = "" if _is(stop, -1) else str(stop)
-        part = f"{low}:{high}" + (f":{step}" if step != 1 else "")
-        parts.append(part)
-    while len(parts) > 1 and parts[-1] == ":":
-        parts.pop()
-    return tuple(parts)
-
-
-def _is(d: Dim | int, value: int) -> bool:
-    return d == value if isinstance(d, int) else d.integer == value
-
-
-def _options(n: Node) -> tuple[tuple[str, str], ...]:
-    """The attributes of an operation, as they are read back; steps of 1 go without."""
-    return tuple(
-        (key, _attribute(value))
-        for key, value in n.attrs.items()
-        if key != "kind" and not (key in STEPS and all(v == 1 for v in value))
-    )
-
-
-def _attribute(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_attribute(v) for v in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)

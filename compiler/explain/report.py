@@ -15,9 +15,10 @@ from .derivation import Derivation, derivations, derive
 from .formula import Formula, Name, names_in, plus
 from .layers import Stack, stack_of
 from .page import Prose, Row, Section, Statement
+from .parts import Part
 from .paths import FEW, Census, Ways, census, ends, ways
 from .provenance import Trace
-from .reading import LoopText, Part
+from .reading import LoopText
 
 Shown = Callable[[Node], str]
 

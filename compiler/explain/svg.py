@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .drawing import COLORS, Box, Drawing
+from .boxes import COLORS, Box, Drawing
 
 CHARACTER = 7.2  # width of one, in the font of a box
 LINE = 16  # height of a line

@@ -51,7 +51,9 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Draw, and print in the format that is asked for."""
-    from gradc.compiler.explain.drawing import dot, draw, mermaid, with_values
+    from gradc.compiler.explain.boxes import with_values
+    from gradc.compiler.explain.diagrams import dot, mermaid
+    from gradc.compiler.explain.drawing import draw
 
     one_blas_thread()
     trace, options, folder = traced(args)

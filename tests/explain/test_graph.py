@@ -8,7 +8,9 @@ import pytest
 from checking import SAMPLES, trace_of, traced
 
 from gradc.compiler.explain.arrangement import arrange
-from gradc.compiler.explain.drawing import Box, Drawing, dot, draw, mermaid, with_values
+from gradc.compiler.explain.boxes import Box, Drawing, with_values
+from gradc.compiler.explain.diagrams import dot, mermaid
+from gradc.compiler.explain.drawing import draw
 from gradc.compiler.explain.svg import size_of, svg
 
 PROGRAM = "input x: [N, 4]\nparam W: [4, 3] = he()\nh = tanh(x @ W)\nloss L = sum(h^2)"
