@@ -27,14 +27,15 @@ from . import (
     pools,
     products,
     reuse,
+    selections,
     sums,
 )
 from .before import before_derivatives as before_derivatives
 from .bodies import everything
 from .mapping import State
 from .patterns import Rewriter, Rule
-from .uses import count_uses
 from .slopes import slopes_ahead
+from .uses import count_uses
 
 ALGEBRA: tuple[Rule, ...] = (
     *fold.RULES,
@@ -81,15 +82,15 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "planned",
         2,
-        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES),
+        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES, *selections.RULES),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )
 
-WALKS = 4
 PLANNED = 2
 """The level of planned buffers."""
 
+WALKS = 4
 """How often a pass walks, and all of them in turn, where a walk leaves more to do: a value
 that two had read has one reader, say. Few programs need a second walk."""
 
