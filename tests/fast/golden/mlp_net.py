@@ -86,8 +86,8 @@ def buffers(N, dtype, gradients=None):
     zero = np.array(0, dtype)
     mask = slot_1.reshape(N, hidden)
     d_z = slot_2.reshape(N, hidden)
-    d_W1 = gradients["W1"]
     d_b1 = gradients["b1"]
+    d_W1 = gradients["W1"]
     return {
         "forward": (
             h,
@@ -125,8 +125,8 @@ def buffers(N, dtype, gradients=None):
             zero,
             mask,
             d_z,
-            d_W1,
             d_b1,
+            d_W1,
         ),
         "gradients": gradients,
     }
@@ -199,8 +199,8 @@ def backward(saved, d_loss, work):
         zero,
         mask,
         d_z,
-        d_W1,
         d_b1,
+        d_W1,
     ) = work["backward"]
 
     # loss = cross_entropy(scores, y)                                        test.net:11
@@ -220,8 +220,8 @@ def backward(saved, d_loss, work):
     #   d_z = d_h where h > 0,  d_W1 = x' d_z,  d_b1 = sum over N of d_z
     np.greater(h, zero, out=mask)  # in place of h
     np.multiply(d_h, mask, out=d_z)  # in place of d_h
-    np.dot(x.T, d_z, out=d_W1)
     np.dot(ones_2, d_z, out=d_b1)
+    np.dot(x.T, d_z, out=d_W1)
     return work["gradients"]
 
 

@@ -122,9 +122,9 @@ def buffers(N, T, dtype, gradients=None):
     which_T = which.T
     d_gathered_rows = d_gathered.reshape(N * T, hidden)
     d_E = gradients["E"]
+    d_b = gradients["b"]
     h_all_T = h_all[:-1].reshape(N * T, hidden).T
     d_W = gradients["W"]
-    d_b = gradients["b"]
     h_all_T_2 = h_all[1:].reshape(N * T, hidden).T
     d_V = gradients["V"]
     return {
@@ -185,10 +185,10 @@ def buffers(N, T, dtype, gradients=None):
             which_T,
             d_gathered_rows,
             d_E,
-            h_all_T,
-            d_W,
             ones,
             d_b,
+            h_all_T,
+            d_W,
             h_all_T_2,
             d_V,
         ),
@@ -286,10 +286,10 @@ def backward(saved, d_loss, work):
         which_T,
         d_gathered_rows,
         d_E,
-        h_all_T,
-        d_W,
         ones,
         d_b,
+        h_all_T,
+        d_W,
         h_all_T_2,
         d_V,
     ) = work["backward"]
@@ -322,8 +322,8 @@ def backward(saved, d_loss, work):
     which.fill(0)
     which_flat[at_2] = one
     np.dot(which_T, d_gathered_rows, out=d_E)
-    np.dot(h_all_T, d_gathered_rows, out=d_W)
     np.dot(ones, d_E, out=d_b)
+    np.dot(h_all_T, d_gathered_rows, out=d_W)
     np.dot(h_all_T_2, d_logits_rows, out=d_V)
     return work["gradients"]
 
