@@ -27,7 +27,8 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.OK: "success",
-    Exit.CHECK_FAILED: "a check you asked for did not hold (check, fmt --check, --require, --strict)",
+    Exit.CHECK_FAILED: "a check you asked for did not hold "
+    "(check, fmt --check, --require, --strict)",
     Exit.USAGE: "bad command line or setting",
     Exit.REJECTED: "the .net was rejected, or is past a --limit of the compiler",
     Exit.DATA: "the data were rejected",

@@ -59,6 +59,8 @@ def look(subject: Subject, count: int | None = None) -> Looked:
     from ..health.measures import Parameter
 
     network, trace = subject.network, subject.trace
+    if not network.has("backward"):  # no parameter has a gradient
+        return Looked(Seen([], [], trace.joint.frozen), [], 0, 0)
     watching = watch(trace.program)
     shapes = _shapes(watching, subject)
     wanted = {
@@ -382,6 +384,9 @@ def _first_steps(
                 p.update = change[p.path]
         if subject.trained:
             return
+    if math.isfinite(losses[-1]):  # the same batch, before and after
+        with np.errstate(all="ignore"):
+            losses.append(_step(subject, names, theta, batches[0][0], 0)[0])
     one_loss = all(e["over"] is None for e in network.signature["losses"])
     seen.losses = losses if one_loss else ()
 

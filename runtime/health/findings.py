@@ -73,7 +73,9 @@ class Seen:
     reaches: Mapping[str, Sequence[int]] = field(default_factory=dict)
     ignored: Sequence[str] = ()  # inputs that the loss does not depend on
     trained: bool = False  # the parameters of a run, not those of `init`
-    losses: Sequence[float] = ()  # before the first steps of training, and after each
+    losses: Sequence[
+        float
+    ] = ()  # before each of the first steps, and of the first batch again
     optimizer: str = ""
     rate: float = 0.0
 

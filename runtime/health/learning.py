@@ -124,15 +124,13 @@ def steps(seen: Seen) -> Iterator[Finding]:
     if large or (blown and worst):
         figures = [f"‖Δθ‖ / ‖θ‖ of `{worst}`: {ratios[worst]:.2g}; 1e-3 is usual"]
         if seen.losses:
-            figures.append(
-                f"the loss over {len(seen.losses) - 1} first steps: {listed(seen.losses)}"
-            )
+            figures.append(f"the loss, step by step: {listed(seen.losses)}")
         yield Finding(
             "large-step",
             ("optimizer", worst),
             f"the first updates by {rate} are too large",
             tuple(figures),
-            f"a smaller rate: --set train.optimizer.lr={seen.rate / 10:g}",
+            f"a smaller rate: --set train.optimizer.lr={_usual(seen.rate, ratios[worst])}",
         )
     elif ratios and not seen.trained and 0 < ratios[worst] < t.SMALL_STEP:
         yield Finding(
@@ -142,8 +140,16 @@ def steps(seen: Seen) -> Iterator[Finding]:
             (
                 f"‖Δθ‖ / ‖θ‖ is at most {ratios[worst]:.2g} (in `{worst}`); 1e-3 is usual",
             ),
-            f"a larger rate: --set train.optimizer.lr={seen.rate * 1e4:g}",
+            f"a larger rate: --set train.optimizer.lr={_usual(seen.rate, ratios[worst])}",
         )
+
+
+def _usual(rate: float, ratio: float) -> str:
+    """The rate that makes an update a hundredth of the weights, to one digit, and no more than a
+    tenth of one that is too large."""
+    found = rate * 1e-2 / ratio if ratio else rate / 10
+    found = min(found, rate / 10) if ratio > t.SMALL_STEP else found
+    return f"{float(f'{found:.0e}'):g}"
 
 
 def classes(seen: Seen) -> Iterator[Finding]:
