@@ -95,7 +95,10 @@ def find(name: str) -> Contender:
 
 def cast(data: Data, dtype: str) -> Data:
     """Reals in the precision that is asked for."""
-    return {k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in data.items()}
+    return {
+        k: v.astype(dtype, copy=False) if v.dtype.kind == "f" else v
+        for k, v in data.items()
+    }
 
 
 # -------------------------------------------------------------------------------- ours

@@ -113,7 +113,7 @@ def serve(mode: str, name: str, contender: str, file: str, out: TextIO) -> None:
         out.write(json.dumps(found) + "\n")
         out.flush()
 
-    from .contenders import find
+    from .contenders import cast, find
 
     work = WORKLOADS[name]
     try:
@@ -130,6 +130,7 @@ def serve(mode: str, name: str, contender: str, file: str, out: TextIO) -> None:
             say(loss=loss, file=path)
             return
         if mode == "arrays":
+            data = cast(data, work.dtype)
             say(arrays=arrays_of(lambda: make(work, parameters, data, work.dtype)[0]))
             return
         start = resident()
