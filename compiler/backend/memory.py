@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product as choices
 
@@ -88,15 +89,32 @@ class Layout:
         return total
 
 
-def plan(uses: Sequence[Use], boundary: int = 0) -> Layout:
+ROOM = 4  # how many times its own size a slot may have that a value takes: `sparing`
+TYPICAL = 64  # what a size of the data is taken to be where two plans are compared
+
+
+def plan(uses: Sequence[Use], boundary: int = 0, sparing: bool = False) -> Layout:
     """Assign places. What nobody writes first is taken to be there from the start.
 
     `boundary`: how many instructions come before a call returns and another one goes on.
+    `sparing`: tried as well, where values are of very different sizes, is that a small one
+    takes no large slot, so that the next large one finds it. The plan that needs less is taken.
     """
     layout = Layout()
     _merge(uses, layout)
     _Planner(layout, _saved(uses, boundary, layout)).run(uses)
+    if sparing:
+        other = Layout(merged=layout.merged)
+        _Planner(other, _saved(uses, boundary, other), sparing).run(uses)
+        if _typical(other) < _typical(layout):
+            return other
     return layout
+
+
+def _typical(layout: Layout) -> Fraction:
+    """The elements of a plan for data of a typical size."""
+    terms = layout.total("real").terms
+    return sum((c * TYPICAL ** len(m) for m, c in terms), Fraction(0))
 
 
 # ------------------------------------------------------------------------ lifetimes
@@ -160,9 +178,12 @@ def _merge(uses: Sequence[Use], layout: Layout) -> None:
 class _Planner:
     """One pass over the instructions."""
 
-    def __init__(self, layout: Layout, saved: set[Storage]) -> None:
+    def __init__(
+        self, layout: Layout, saved: set[Storage], sparing: bool = False
+    ) -> None:
         self.layout = layout
         self.saved = saved
+        self.sparing = sparing
         self.free: list[int] = []
 
     def run(self, uses: Sequence[Use]) -> None:
@@ -213,8 +234,11 @@ class _Planner:
         slots = self.layout.slots
         free = [k for k in self.free if slots[k].kind == w.kind]
         if w in self.saved:
-            free = [k for k in free if slots[k].size == w.size]
+            fits = at_most if self.sparing else Dim.__eq__
+            free = [k for k in free if fits(slots[k].size, w.size)]
         fitting = [k for k in free if at_most(w.size, slots[k].size)]
+        if self.sparing:
+            fitting = [k for k in fitting if at_most(slots[k].size, w.size * ROOM)]
         chosen: int | None = None
         if fitting:
             chosen = fitting[0]

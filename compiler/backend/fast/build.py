@@ -52,6 +52,7 @@ class Unit:
         self.layout: Layout = plan(
             [self._use(i) for i in self.instructions],
             boundary=len(self.frames["forward"].instructions),
+            sparing=bool(self.orders),  # copies of windows are many times an image
         )
 
     # ------------------------------------------------------------------ functions
