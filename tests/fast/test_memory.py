@@ -64,6 +64,24 @@ def test_the_smallest_slot_that_fits_is_taken() -> None:
     assert layout.place[new] == layout.place[small]
 
 
+def test_what_is_saved_takes_no_larger_slot() -> None:
+    """Else a small value would hold a large slot until another function reads it."""
+    wide, z, h, later, end = real(3 * N), real(N), real(N), real(3 * N), real(1)
+    uses = [
+        Use((wide,), ()),
+        Use((z,), (wide,)),
+        Use((h,), (z,), over=(z,)),
+        Use((later,), (h,)),
+        Use((end,), (later, h)),
+    ]
+    dead = [Use((wide,), ()), Use((end,), (wide,)), *uses[1:]]
+    for sequence in (uses, dead):
+        layout = plan(sequence, boundary=len(sequence) - 2)
+        assert layout.place[z] == layout.place[h]
+        assert layout.slots[layout.place[h]].size == N
+        assert layout.place[later] == layout.place[wide]
+
+
 def test_sizes_that_cannot_be_compared_share_nothing() -> None:
     a, b, c = real(100 * N), real(N), real(T)
     layout = plan([Use((a,), ()), Use((b,), (a,)), Use((c,), (b,))])
