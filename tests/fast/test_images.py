@@ -11,6 +11,7 @@ from fast.test_programs import agrees
 
 from gradc.compiler.backend.fast.images import orders
 from gradc.compiler.backend.fast.reshapes import moved
+from gradc.compiler.backend.memory import Storage, Use, plan
 from gradc.compiler.driver import Options, build
 from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.source import Source
@@ -96,8 +97,8 @@ def test_ties_are_shared(wide: str) -> None:
 
 def lying(text: str) -> dict[str, tuple[int, ...]]:
     """The order of the axes of the products, by what their shapes are."""
-    plan = build(Source.from_text("t.net", text), Options(level=2), "schedule").value
-    return {str(n.shape): o for n, o in orders(plan).items() if n.is_a("einsum2")}
+    made = build(Source.from_text("t.net", text), Options(level=2), "schedule").value
+    return {str(n.shape): o for n, o in orders(made).items() if n.is_a("einsum2")}
 
 
 CONV = "input x: [N, 9, 9, 3]\nz = x |> conv(4, 3) |> relu\nloss = mean(z^2)\n"
@@ -110,6 +111,15 @@ def test_the_batch_lies_last() -> None:
 def test_a_small_batch_lies_first() -> None:
     assert not lying(CONV + "train { batch = 8 }\n")
     assert lying(CONV + "train { batch = 64 }\n")
+
+
+def test_small_values_leave_large_slots_free() -> None:
+    """A small value in the place of a large one would cost the next large one a new slot."""
+    a, x, b, c = (Storage(N * k, "real") for k in (100, 1, 10, 200))
+    uses = [Use((a,), ()), Use((x,), (a,)), Use((b,), (x,)), Use((c,), (b,))]
+    uses.append(Use((), (b, c)))
+    assert plan(uses).total("real") == (N * 300).value
+    assert plan(uses, sparing=True).total("real") == (N * 210).value
 
 
 @pytest.mark.parametrize(
