@@ -19,7 +19,7 @@ from ..pyast import number
 from ..views import ATOMS
 from . import fixed, gathers, layouts, products, sums, windows
 from .frame import Form, Frame, core_of, same_layout
-from .values import Value
+from .values import TOKEN, Value
 
 HOLE = re.compile(r"\{(-?[\w.]+)\}")
 BLOCK = 16384
@@ -88,7 +88,9 @@ def fallback(frame: Frame, n: Node) -> None:
     """The expression of -O1, put into its place."""
     expression = frame.out.value(n, top=True)
     out = frame.make(n)
-    frame.emit(f"{out.token}[...] = {expression.expr.text}", out, temporary=n.shape)
+    text = expression.expr.text
+    made = None if TOKEN.fullmatch(text) else n.shape  # a copy makes nothing
+    frame.emit(f"{out.token}[...] = {text}", out, temporary=made)
     frame.values[n] = out
 
 
