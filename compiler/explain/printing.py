@@ -176,7 +176,8 @@ class Typeset(Printer[T]):
             right = self.bracketed(right)
         if kind == "⊙":
             return self.times(left, "⊙", right)
-        return self.times(left, "·" if _needs_dot(f.right) else " ", right)
+        dotted = kind == " " and _needs_dot(f.right)
+        return self.times(left, "·" if dotted else " ", right)
 
     def index(self, f: Index) -> tuple[T, Binds]:
         if f.parts == (":", "*"):  # a column beside itself, as often as needed

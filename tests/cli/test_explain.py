@@ -166,6 +166,21 @@ def test_a_row_of_a_file(gradc: Any, tmp_path: Path) -> None:
     assert gradc("explain", "b.net", "--at", "b.csv:9").code == 2
 
 
+def test_the_first_batch_of_a_file(gradc: Any, tmp_path: Path) -> None:
+    (tmp_path / "b.net").write_text(
+        "input x: [N]\ninput y: [N]\nparam w = 2\nloss L = mean((w * x - y)^2)\n"
+    )
+    (tmp_path / "b.csv").write_text("x,y\n1,1\n3,5\n")
+    done = gradc("explain", "b.net", "--data", "b.csv")
+    assert "the inputs are the first batch of b.csv" in done.out
+    assert re.search(r"L = .*\n +(?:= )1\n", done.out), done.out  # (1² + 1²) / 2
+    assert "d_w<br>= " in (
+        gradc("graph", "b.net", "--data", "b.csv", "--format", "mermaid", "--grad").out
+    )
+    both = gradc("explain", "b.net", "--data", "b.csv", "--at", "b.csv:1")
+    assert both.code == 2 and "a batch or a row" in both.err
+
+
 def test_graph_formats(gradc: Any, net: Path) -> None:
     assert gradc("graph", "a.net").out.startswith('digraph "a.net" {')
     assert gradc("graph", "a.net", "--format", "mermaid").out.startswith("flowchart TB")

@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import pytest
-from checking import SAMPLES, Numbers, agree, trace_of, traced
+from checking import SAMPLES, AsLatex, Numbers, agree, trace_of, traced
 from reading_back import Env, value
 
 from gradc.compiler.explain.paths import Ways, census, ways
+from gradc.compiler.explain.printing import naming_of
 from gradc.compiler.explain.provenance import Trace
 from gradc.compiler.explain.report import census_lines
 from gradc.compiler.explain.text import text
@@ -64,8 +65,11 @@ def holds(trace: Trace, key: str) -> Ways:
     texts = {p.name: text(p.formula) for p in found.parts}
     env = Env(known, lambda name: value(texts[name], env))
     truth = numbers.of([w.node for w in found.ways] + [found.adjoint])
+    typeset = AsLatex(naming_of([*known, *texts]))
     for way, share in zip(found.ways, truth, strict=False):
         agree(np.broadcast_to(value(text(way.share), env), share.shape), share, "share")
+        printed = typeset.value(typeset.shown(way.share), env)
+        agree(np.broadcast_to(printed, share.shape), share, "share in LaTeX")
         if all(not np.ndim(env[s]) for s in way.stations):
             product = np.prod([value(text(k.derivative), env) for k in way.links])
             agree(product, share, " · ".join(text(k.derivative) for k in way.links))
