@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import check_range, check_shape, converted
-from .buffers import Buffers
+from .buffers import Buffers, zeros
 from .errors import DataError
 from .execution import execute
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
@@ -185,7 +185,7 @@ class Network:
 
     def vector(self, parameters: Mapping[str, Any], dtype: Any = None) -> Vector:
         """θ made of parameters by path: the inverse of `views`."""
-        theta = np.zeros(self.size, dtype or self.dtype)
+        theta = zeros(self.size, dtype or self.dtype)
         for path, view in self.views(theta).items():
             if path not in parameters:
                 raise ValueError(f"no value for parameter {path}")
@@ -312,7 +312,7 @@ class Network:
         theta, arrays, state, noise = self._ready(
             "forward", theta, state, noise, inputs
         )
-        nabla, state = np.zeros_like(theta), dict(state)
+        nabla, state = zeros(theta.size, theta.dtype), dict(state)
         with np.errstate(all="ignore"):
             loss = self.stepper(theta, nabla, state)(arrays, noise)
         return (loss, nabla, state) if self.signature["states"] else (loss, nabla)

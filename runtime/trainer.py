@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .averaging import Average
+from .buffers import zeros
 from .data import Dataset
 from .diagnosis import NonFinite, diagnose
 from .errors import NonFiniteError, SettingError
@@ -79,7 +80,7 @@ class Trainer:
         if self.theta is None:
             self.theta = network.init(settings.seed, settings.dtype)
         self._theta: NDArray[Any] = self.theta
-        self._nabla = np.zeros_like(self._theta)
+        self._nabla = zeros(self._theta.size, self._theta.dtype)
         trained = network.trained
         if not trained:
             raise SettingError(f"{network.name} has no trained parameters")

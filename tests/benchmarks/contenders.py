@@ -116,6 +116,7 @@ def _gradc(
     import numpy as np
 
     from gradc.allocation import keep_freed
+    from gradc.buffers import zeros
     from gradc.network import Network
     from gradc.shards import Parallel, stepper
 
@@ -124,7 +125,7 @@ def _gradc(
     if work.family == "chain" and compiled.signature["work"] is None:
         return _functions(network.module, start, data, work.lr)
     theta = network.vector(start, dtype)
-    nabla = np.zeros_like(theta)
+    nabla = zeros(theta.size, theta.dtype)
     arrays = network.arrays("forward", cast(data, dtype), theta.dtype)
     parallel = Parallel(1, 1) if blas else Parallel(CORES)
     step_of = stepper(network, theta, nabla, {}, parallel)

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+from gradc.buffers import zeros
 from gradc.execution import execute
 
 TEXT = '''import numpy as np
@@ -60,3 +61,13 @@ def test_numpy_alone_is_in_reach() -> None:
     assert space["half"][0, 0] == 0.5 and not hasattr(space["np"], "__getattr__")
     with pytest.raises(NameError):
         execute("open('x')\n", "<test>")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "object"])
+def test_vectors_begin_with_a_cache_line(dtype: str) -> None:
+    for count in (0, 1, 5, 1000):
+        made = zeros(count, dtype)
+        assert made.shape == (count,) and made.dtype == np.dtype(dtype)
+        assert not made.any() and made.flags.c_contiguous and made.flags.writeable
+        if dtype != "object" and count:
+            assert made.ctypes.data % 64 == 0
