@@ -127,10 +127,9 @@ def first_nonfinite(
     with np.errstate(all="ignore"):
         watch.run(steps)
     found = watch.found or watch.mask
-    if watch.found is not None and watch.found.masked and watch.mask is not None:
-        # NaN of what was -inf already: that is where it began, unless -inf was asked for.
-        if "inf" not in network.source.splitlines()[watch.mask.line - 1]:
-            found = watch.mask
+    masked = watch.found is not None and watch.found.masked and watch.mask is not None
+    if masked and not _asked_for(network, watch.mask):
+        found = watch.mask  # NaN of what was -inf already: that is where it began
     if found is None:
         return ()
     bad = int((~np.isfinite(found.bad)).sum())
@@ -142,6 +141,11 @@ def first_nonfinite(
     if found.source:
         counted += f"; computed from {', '.join(map(_range, found.source[:SHOWN]))}"
     return (*lines, counted)
+
+
+def _asked_for(network: Network, mask: Culprit | None) -> bool:
+    """Does the line of a -inf say so, as that of a mask does?"""
+    return mask is None or "inf" in network.source.splitlines()[mask.line - 1]
 
 
 def _range(item: tuple[str, NDArray[Any]]) -> str:
