@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, loops, windows
+from . import forms, loops, sums, windows
 from .accuracy import accurate
 from .frame import Frame
 from .images import orders
@@ -105,7 +105,7 @@ class Unit:
     def _run(self, frame: Frame) -> None:
         for block in frame.f.blocks:
             frame.equation = block.equation
-            for n in block.lines:
+            for n in sums.beside(frame, block.lines):
                 frame.at = n
                 forms.define(frame, n)
 

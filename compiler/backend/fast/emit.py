@@ -110,6 +110,7 @@ class _Writer:
         self.names_of_slots: list[str] = []
         self.views: dict[tuple[str, str], str] = {}  # of a variable -> its variable
         self.texts: dict[str, str] = {}  # variable -> where it lies
+        self.sizes: dict[Poly, Expr] = {}  # in Python
         self.defined: dict[str, str] = {}  # variable -> the text that makes it
         self.used: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
         self.saved: dict[str, None] = {}
@@ -222,7 +223,8 @@ class _Writer:
     def variable(self, v: Value) -> str:
         """The variable that holds a value of the plan; noted as made in `buffers`."""
         base = self.name(v.root)
-        self.defined.setdefault(base, self._made(v.root))
+        if base not in self.defined:
+            self.defined[base] = self._made(v.root)
         if not v.how:
             return base
         key = (base, v.how)
@@ -258,19 +260,26 @@ class _Writer:
         if not text:
             text = self.names.take("all_zeros")
             self.zeros[k] = (most, text)
-            self.defined[text] = f"np.zeros({dim_expr(most, self._spell).text}, dtype)"
+            self.defined[text] = f"np.zeros({self._size(most).text}, dtype)"
         return self._placed(text, most, root.shape)
 
     def _placed(self, text: str, most: Dim, shape: Shape) -> str:
         """So many elements of an array, in a shape."""
         taken = size(shape)
         if taken != most:
-            stop = dim_expr(taken, self._spell)
+            stop = self._size(taken)
             text = item(name(text), index_text([(None, stop, None)])).text
         return text if len(shape) == 1 else f"{text}.reshape({self._sizes(shape)})"
 
     def _sizes(self, shape: Sequence[Dim]) -> str:
-        return ", ".join(dim_expr(d, self._spell).text for d in shape) or "()"
+        return ", ".join(self._size(d).text for d in shape) or "()"
+
+    def _size(self, d: Dim) -> Expr:
+        """A size as `buffers` writes it."""
+        made = self.sizes.get(d.written)
+        if made is None:
+            made = self.sizes[d.written] = dim_expr(d, self._spell)
+        return made
 
     def _spell(self, symbol: str) -> str:
         (
@@ -287,8 +296,9 @@ class _Writer:
             v = self.unit.table.values[int(found[1])]
             return self.spelt(v, function)
 
-        while TOKEN.search(text):
-            text = TOKEN.sub(one, text)
+        found = 1
+        while found:  # what a value is may have tokens in it
+            text, found = TOKEN.subn(one, text)
         return text
 
     def spelt(self, v: Value, function: str) -> str:
@@ -398,7 +408,8 @@ class _Writer:
     def symbols(self) -> list[str]:
         """All sizes of the program, those of its inputs first."""
         known = list(self.plan.program.symbols)
-        rest = {s for v in self.unit.table.values for d in v.shape for s in d.symbols()}
+        sizes = {d for v in self.unit.table.values for d in v.shape}
+        rest = {s for d in sizes for s in d.symbols()}
         return known + sorted(rest - set(known) - {self.plan.rows})
 
     def _unpacked(self, function: str, lines: list[str]) -> list[str]:
@@ -478,7 +489,7 @@ class _Writer:
             made.append(f'"{path}": np.empty({shape}, dtype)')
         lines += listing("gradients = gradients or {", made, "}", 4)
         for k, slot in enumerate(self.layout.slots):
-            count = dim_expr(slot.size, self._spell).text
+            count = self._size(slot.size).text
             made_ = f"np.empty({count}, {DTYPE[slot.kind]})"
             lines.append(f"    {self.names_of_slots[k]} = {made_}")
         for variable, text in self.defined.items():
@@ -499,7 +510,7 @@ class _Writer:
     def _all_sizes(self) -> list[str]:
         """The sizes that `buffers` takes."""
         texts = [*self.defined.values()]
-        texts += [dim_expr(s.size, self._spell).text for s in self.layout.slots]
+        texts += [self._size(s.size).text for s in self.layout.slots]
         texts += [n for items in self.entries.values() for n in items]
         for path, v in self.unit.gradients.items():
             texts.append(self._sizes(v.shape) + path[:0])
@@ -516,13 +527,14 @@ class _Writer:
     def _described(self) -> list[str]:
         """The plan, slot by slot."""
         lines = ["Return the memory of a step: a plan in which values share it.", ""]
+        named = self._tenants()
         for k, slot in enumerate(self.layout.slots):
             tenants: dict[str, None] = {}
             for s in slot.tenants:
-                tenants.setdefault(self._final(self._tenant(s)))
+                tenants.setdefault(self._final(named.get(s, "")))
             tenants.pop("", None)
             kind = {"real": "", "int": ", whole numbers", "bool": ", truth values"}
-            count = dim_expr(slot.size, self._spell).text
+            count = self._size(slot.size).text
             text = f"{self.names_of_slots[k]} ({count}{kind[slot.kind]}): "
             shown = list(tenants)
             if len(shown) > 12:
@@ -537,11 +549,13 @@ class _Writer:
         lines += ["", *fill_text(text.split(" "), WIDTH - 4)]
         return lines
 
-    def _tenant(self, storage: Any) -> str:
+    def _tenants(self) -> dict[Storage, str]:
+        """The first name of what lies in a storage."""
+        found: dict[Storage, str] = {}
         for v in self.unit.table.values:
-            if v.root.storage is storage and v.root.name:
-                return v.root.name
-        return ""
+            if v.root.storage is not None and v.root.name:
+                found.setdefault(v.root.storage, v.root.name)
+        return found
 
     def _amount(self, dim: Any) -> str:
         terms = {tuple(m[2]): m[0] for m in dim} if isinstance(dim, list) else None
