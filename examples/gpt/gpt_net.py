@@ -220,7 +220,6 @@ def backward(saved, d_loss=1.0):
     d_h = d_d - d_d.mean(axis=2, keepdims=True)  # (N, T, width)
 
     # repeat depth
-    mask = np.arange(T)[None] <= np.arange(T)[:, None]  # (T, T)
     for i in reversed(range(4)):
         (
             d1,
@@ -269,8 +268,8 @@ def backward(saved, d_loss=1.0):
 
         # h = h + attend(norm(h))                                             gpt.net:42
         #   d_W_h = y' d_h1,  d_p = (d_h1 W_h') z[:, :, 2 * width:]',
-        #   d_z_2 = (d_p * p - p * (sum over T of d_p * p)) / root where mask,  d_z = …,
-        #   d_W = a1' d_z,  d_a1 = d_z W',  d_product1 = d_a1 / root1,
+        #   d_z_2 = (d_p * p - p * (sum over T of d_p * p)) / root where … <= …,
+        #   d_z = …,  d_W = a1' d_z,  d_a1 = d_z W',  d_product1 = d_a1 / root1,
         #   d_gain1 = sum over N, T of d_product1 * d1,  d_d1 = …,
         #   d_h = d_h1 + d_d1 - (sum over width of d_d1) / width
         x = y.swapaxes(1, 2).reshape(N, T, width)  # (N, T, width)
@@ -281,7 +280,7 @@ def backward(saved, d_loss=1.0):
         d_turned = z_4.reshape(N, T, heads, width // heads)
         d_p = d_turned.transpose(0, 2, 1, 3) @ v.transpose(0, 2, 3, 1)
         total_3 = (d_p * p).sum(axis=3, keepdims=True)  # (N, heads, T, 1)
-        d_z_2 = np.where(mask, p * (d_p - total_3) / root, 0)  # (N, heads, T, T)
+        d_z_2 = p * (d_p - total_3) / root  # (N, heads, T, T)
         k = z[:, :, width : 2 * width].reshape(N, T, heads, width // heads)
         z_5 = (d_z_2 @ k.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
         q = z[:, :, :width].reshape(N, T, heads, width // heads)

@@ -182,7 +182,7 @@ def test_an_unexpected_error_in_a_stage_is_a_bug_in_it(
 ) -> None:
     import gradc.compiler.driver as driver
 
-    def broken(*given: object) -> object:
+    def broken(*given: object, **more: object) -> object:
         raise KeyError("lost")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
