@@ -21,7 +21,8 @@ NP_FUNCTIONS = frozenset("""
     greater_equal hypot identity inner isfinite isinf isnan less less_equal log log10
     log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul max maximum
     mean min minimum mod moveaxis multiply ndindex negative not_equal ones ones_like outer
-    pad positive power prod put_along_axis ravel real reciprocal remainder repeat reshape roll
+    pad positive power prod put_along_axis ravel real reciprocal remainder repeat reshape
+    result_type roll
     rint round sign sin sinh sort split sqrt square squeeze stack subtract sum swapaxes
     take take_along_axis tan tanh tensordot tile trace transpose tril triu true_divide
     trunc vdot where zeros zeros_like

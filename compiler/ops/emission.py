@@ -258,7 +258,7 @@ SPREAD = '''def conv_transpose(g, K, shape, strides, dilations):
     """Return zeros of a shape, with g @ K[p, q].T added wherever a convolution by K reads
     what it multiplies by K[p, q]."""
     rows = g.reshape(-1, g.shape[-1])
-    total = np.zeros(shape, (g[:1].sum() + K[:1].sum()).dtype)
+    total = np.zeros(shape, np.result_type(g, K))
     for offset in np.ndindex(K.shape[:-2]):
         place = total
         for axis, i in enumerate(offset):
