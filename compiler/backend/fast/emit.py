@@ -356,7 +356,7 @@ class _Writer:
             out.append(text + (note if k == 0 else ""))
         for b in i.body:
             out += self._statement(b, indent + 4)
-        if self.module.poison:
+        if self.module.poison and i.lines:  # what is returned is copied after the last
             for slot in self.layout.freed.get(self.unit.uses[i], []):
                 blank = BLANK[self.layout.slots[slot].kind]
                 text = self.names_of_slots[slot]
