@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ...ir.dims import Dim, Poly, Shape, size
@@ -114,6 +115,7 @@ class _Writer:
         self.defined: dict[str, str] = {}  # variable -> the text that makes it
         self.used: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
         self.saved: dict[str, None] = {}
+        self.entries: dict[str, list[str]] = {}  # of `work`, by function
         constants = self.unit.table.constants.values()
         self.zeros = [
             (d, "") for d in largest(size(r.shape) for r in constants if r.zeros)
@@ -399,12 +401,13 @@ class _Writer:
         """The sizes that the lines name: entries of `work`, first."""
         text = "\n".join(t.partition("#")[0] for t in lines)
         found = []
-        for symbol in self.symbols():
+        for symbol in self.symbols:
             spelling = self.names.symbols.get(symbol, symbol)
             if re.search(rf"(?<![\w.]){re.escape(spelling)}(?!\w)", text):
                 found.append(spelling)
         return found
 
+    @cached_property
     def symbols(self) -> list[str]:
         """All sizes of the program, those of its inputs first."""
         known = list(self.plan.program.symbols)
@@ -415,7 +418,6 @@ class _Writer:
     def _unpacked(self, function: str, lines: list[str]) -> list[str]:
         """`h, zeros, p = work["forward"]`."""
         sizes = self._sizes_used(lines, function)
-        self.entries = getattr(self, "entries", {})
         items = [*sizes, *(self._final(u) for u in self.used[function])]
         self.entries[function] = items
         return _unpacking(items, f'work["{function}"]')
@@ -477,7 +479,7 @@ class _Writer:
 
     # ------------------------------------------------------------------ buffers
     def _buffers(self) -> list[str]:
-        self.arguments = [self.names.symbols.get(s, s) for s in self._all_sizes()]
+        self.arguments = [self.names.symbols.get(s, s) for s in self._all_sizes]
         head = [*self.arguments, "dtype", "gradients=None"]
         lines = listing("def buffers(", head, "):", 0, call=True)
         lines += docstring(self._described(), 4)
@@ -507,17 +509,17 @@ class _Writer:
         text = self._sizes(shape) if shape else ""
         return f"({text},)" if len(shape) == 1 else f"({text})"
 
+    @cached_property
     def _all_sizes(self) -> list[str]:
-        """The sizes that `buffers` takes."""
+        """The sizes that `buffers` takes. Asked for once its text is known."""
         texts = [*self.defined.values()]
         texts += [self._size(s.size).text for s in self.layout.slots]
         texts += [n for items in self.entries.values() for n in items]
-        for path, v in self.unit.gradients.items():
-            texts.append(self._sizes(v.shape) + path[:0])
+        texts += [self._sizes(v.shape) for v in self.unit.gradients.values()]
         everything = " ; ".join(texts)
         return [
             s
-            for s in self.symbols()
+            for s in self.symbols
             if re.search(
                 rf"(?<![\w.]){re.escape(self.names.symbols.get(s, s))}(?!\w)",
                 everything,
@@ -584,7 +586,7 @@ class _Writer:
         for d in temporary:
             spare = spare + d.value
         return {
-            "sizes": self._all_sizes(),
+            "sizes": self._all_sizes,
             "rows": bool(self.plan.rows),
             "gradients": {
                 path: [d.json() for d in v.shape]
@@ -646,6 +648,3 @@ def _tuple(head: str, items: Sequence[str], tail: str, indent: int) -> list[str]
     if len(one) <= WIDTH:
         return [one]
     return [head, *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]
-
-
-__all__ = ["Emission", "Expr", "emit", "replace"]
