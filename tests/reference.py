@@ -417,7 +417,8 @@ def _conv_transpose(n: Node, sizes: Sizes, g: Array, K: Array) -> Array:
     for place in np.ndindex(*g.shape[1:-1]):
         for offset in np.ndindex(*K.shape[:-2]):
             at = (
-                p * s + q * d for p, q, s, d in zip(place, offset, strides, dilations)
+                p * s + q * d
+                for p, q, s, d in zip(place, offset, strides, dilations, strict=True)
             )
             total[(slice(None), *at)] += g[(slice(None), *place)] @ K[offset].T
     return total
