@@ -51,8 +51,9 @@ def shape_of(z: Array, value: Array, slope: Array) -> Shape | None:
         return None
     steep = np.abs(slope)
     steepest = float(steep.max())
-    near = float(steep[np.abs(z) <= 10].max())
-    if not near or steepest > 20 * near:
+    # where it bends may lie off 0: `relu(z - 50)`
+    near = [float(steep[np.abs(z) <= w].max()) for w in (10, 100)]
+    if not any(n and steepest <= 20 * n for n in near):
         return None
     edge = max(1, len(z) // 50)
     centre = len(z) // 2
