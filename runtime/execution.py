@@ -15,7 +15,8 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,22 @@ import numpy as np
 
 BY_KEYWORD = frozenset({"maximum", "minimum"})
 """Ufuncs that NumPy means to give a third operand: `out` by position is deprecated."""
+
+
+BUFFER = 4096
+"""Numbers of a buffer that NumPy fills for a strided or cast operand: half of its default, with
+which two operands take 64 KiB in a step that is to allocate less."""
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """As emitted functions are called: what is not finite is looked for, not warned of."""
+    with np.errstate(all="ignore"):
+        before = np.setbufsize(BUFFER)
+        try:
+            yield
+        finally:
+            np.setbufsize(before)
 
 
 def execute(

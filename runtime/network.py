@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from .arguments import check_range, check_shape, converted
 from .buffers import Buffers, zeros
 from .errors import DataError
-from .execution import execute
+from .execution import computing, execute
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
 from .streams import standard, stream
@@ -313,7 +313,7 @@ class Network:
             "forward", theta, state, noise, inputs
         )
         nabla, state = zeros(theta.size, theta.dtype), dict(state)
-        with np.errstate(all="ignore"):
+        with computing():
             loss = self.stepper(theta, nabla, state)(arrays, noise)
         return (loss, nabla, state) if self.signature["states"] else (loss, nabla)
 
@@ -329,7 +329,7 @@ class Network:
         theta, arrays, state, noise = self._ready(
             "evaluate", theta, state, noise, inputs
         )
-        with np.errstate(all="ignore"):
+        with computing():
             figures = self.call("evaluate", theta, arrays, state, noise)
         return {name: float(figure) for name, figure in figures.items()}
 
@@ -347,7 +347,7 @@ class Network:
         theta, arrays, state, noise = self._ready(
             "predict", theta, state, noise, inputs
         )
-        with np.errstate(all="ignore"):
+        with computing():
             outputs = self.call("predict", theta, arrays, state, noise)
         return {name: np.asarray(output) for name, output in outputs.items()}
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .buffers import Buffers
+from .execution import computing
 from .network import Network, Noise, State, Step
 from .sizes import evaluate, symbols
 
@@ -126,7 +127,7 @@ class Team:
             threading.Thread(target=self._serve, args=(i,), daemon=True).start()
 
     def _serve(self, i: int) -> None:
-        with np.errstate(all="ignore"):  # each thread has its own
+        with computing():  # each thread has its own
             while True:
                 self._go[i].acquire()
                 self._do(i)

@@ -34,6 +34,7 @@ from .data import Dataset
 from .diagnosis import NonFinite, diagnose
 from .errors import NonFiniteError, SettingError
 from .evaluation import figures
+from .execution import computing
 from .memory import planned, refuse
 from .network import Network, Noise, State, Step
 from .optimizers import Optimizer, clip_norm, clip_value, norm_of
@@ -178,7 +179,7 @@ class Trainer:
         every = 1
         if self.steps_per_epoch == 1 and self.epochs > LINES:
             every = math.ceil(self.epochs / LINES)
-        with np.errstate(all="ignore"), self._blas():
+        with computing(), self._blas():
             if isinstance(self.optimizer, QuasiNewton):
                 self._minimize(self.optimizer, every)
                 return self._finish(self._ended() or "end")
