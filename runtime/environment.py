@@ -5,7 +5,6 @@ environment()       # {"numpy": "2.4.6", "blas": "scipy-openblas 0.3.31", "threa
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from functools import cache
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+from .blas import kernel_of_blas, threads_of_blas
 
 
 @cache
@@ -29,12 +28,12 @@ def _blas() -> str:
 
 def environment() -> dict[str, str]:
     """What has to be the same for a resumed run to have the same bits."""
-    threads = next((os.environ[n] for n in _THREADS if n in os.environ), "as it likes")
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": _blas(),
-        "threads": threads,
+        "kernel": kernel_of_blas(),
+        "threads": threads_of_blas(),
         "machine": f"{platform.machine()} {sys.byteorder}",
     }
 

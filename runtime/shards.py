@@ -16,11 +16,9 @@ Slices of one thread share their buffers, so K decides the memory of a step as w
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -96,20 +94,6 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
-
-
-def blas_on_one_thread() -> AbstractContextManager[Any] | None:
-    """BLAS on one thread while this is entered, where NumPy is loaded already; None where
-    threadpoolctl, which can do that, is not installed."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        if os.environ.get(name) == "1":
-            return nullcontext()
-    try:
-        control = importlib.import_module("threadpoolctl")  # it has no types
-    except ImportError:
-        return None
-    limits: AbstractContextManager[Any] = control.threadpool_limits(1, "blas")
-    return limits
 
 
 # --------------------------------------------------------------------------- the threads

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .averaging import Average
+from .blas import blas_on_one_thread
 from .buffers import zeros
 from .data import Dataset
 from .diagnosis import NonFinite, diagnose
@@ -46,7 +47,7 @@ from .runs import RunFolder
 from .saving import Saver, snapshot, snapshot_of_best
 from .schedules import Schedule
 from .settings import Settings
-from .shards import Parallel, blas_on_one_thread, number_of_shards, stepper
+from .shards import Parallel, number_of_shards, stepper
 from .sizes import check
 
 __all__ = ["Epoch", "Reporter", "Result", "Silence", "Trainer"]

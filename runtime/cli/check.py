@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common, number, positive, sizes, suggestion
 from .programs import (
     add_level,
     compile_text,
     load,
-    one_blas_thread,
     options_of,
     source_of,
 )
@@ -80,7 +80,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Compile, compare, and print a line a parameter."""
-    one_blas_thread()
+    prepare_blas()
     wanted = sizes(args.size)
     source, folder = source_of(args)
     options = options_of(args, folder)

@@ -12,9 +12,9 @@ from argparse import Namespace
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common, sizes, suggestion
-from .programs import one_blas_thread
 from .terminal import Terminal, columns
 from .tracing import traced
 
@@ -59,7 +59,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Count, measure what is asked for, and print tables."""
-    one_blas_thread()
+    prepare_blas()
     from gradc.compiler.explain.costs import count, planned_peak
 
     asked = sizes(args.size)

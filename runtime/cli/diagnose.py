@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 
+from ..blas import prepare_blas
 from .exits import Exit
 from .options import Parser, add_common, positive, whole
-from .programs import one_blas_thread
 from .terminal import Terminal
 
 SUMMARY = "why a network does not learn, line by line"
@@ -59,7 +59,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Look, judge, print."""
-    one_blas_thread()
+    prepare_blas()
     from .looking import look
     from .subjects import subject_of
     from .told import document, report

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common, suggestion
-from .programs import one_blas_thread, open_run
+from .programs import open_run
 from .terminal import Terminal, figure
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Load, evaluate, print, and hold against what is required."""
-    one_blas_thread()
+    prepare_blas()
     required = [requirement(text) for text in args.require]
     trained = open_run(args.run, args.weights)
 

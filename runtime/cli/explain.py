@@ -14,9 +14,9 @@ import re
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common, positive
-from .programs import one_blas_thread
 from .terminal import Terminal
 from .tracing import Numbers, add_point, numbers_of, parameter_of, shown, traced
 
@@ -77,7 +77,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
             f"`{args.file}` is neither a file nor the id of an error",
             help=suggestion(args.file, essays()) or "see `gradc explain --help`",
         )
-    one_blas_thread()
+    prepare_blas()
     line = 0
     found = re.fullmatch(r"(.+):(\d+)", args.file)
     if found:

@@ -17,10 +17,10 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from ..blas import prepare_blas
 from .cost import sizes_of
 from .exits import Exit, UsageError
 from .options import Parser, add_common, sizes
-from .programs import one_blas_thread
 from .terminal import Terminal
 from .tracing import add_point, numbers_of, shown, traced
 
@@ -46,7 +46,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     """Write the page."""
     from gradc.compiler.explain.explorer import explorer, nodes_of
 
-    one_blas_thread()
+    prepare_blas()
     trace, options, folder = traced(args)
     if not trace.plan.functions:
         raise UsageError("nothing-to-draw", f"{trace.program.name} computes nothing")

@@ -11,9 +11,9 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common
-from .programs import one_blas_thread
 from .terminal import Terminal
 from .tracing import add_point, numbers_of, shown, traced
 
@@ -55,7 +55,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     from gradc.compiler.explain.diagrams import dot, mermaid
     from gradc.compiler.explain.drawing import draw
 
-    one_blas_thread()
+    prepare_blas()
     trace, options, folder = traced(args)
     drawing, nodes = draw(trace, args.box, args.grad)
     if not drawing.boxes:

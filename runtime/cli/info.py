@@ -17,9 +17,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common
-from .programs import one_blas_thread
 from .terminal import Terminal, columns, figure
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Find out what it is, and say it."""
-    one_blas_thread()
+    prepare_blas()
     subject = args.subject
     if subject is None:
         for flag in ("to", "program"):
@@ -142,7 +142,7 @@ def installation() -> Facts:
         "rich": "pretty",
         "pyarrow": "arrow",
         "scipy": "scipy",
-        "threadpoolctl": "test",
+        "threadpoolctl": "threads",
     }
     there = {
         name: "installed" if importlib.util.find_spec(name) else f"gradc[{extra}]"

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .exits import Exit, UsageError
 from .options import Parser, add_common, names, sizes, suggestion
 from .programs import (
     compile_text,
     load,
-    one_blas_thread,
     open_run,
     options_of,
     source_of,
@@ -84,7 +84,7 @@ def parser() -> Parser:
 
 def run(args: Namespace, terminal: Terminal) -> Exit:
     """Load, predict, write."""
-    one_blas_thread()
+    prepare_blas()
     out = Path(args.out)
     if args.out != "-":
         form = out.name.rpartition(".")[2].lower()

@@ -182,15 +182,3 @@ def runs_near(folder: Path) -> str:
     return suggestion(folder.name, beside) or (
         f"there is: {', '.join(beside[:5])}" if beside else ""
     )
-
-
-def one_blas_thread(choice: str = "1") -> None:
-    """Keep BLAS on one thread, so that the bits of a run depend on no thread count.
-
-    It counts if numpy is not loaded yet, which is why this is called first.
-    """
-    import os
-
-    if choice != "blas":
-        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"

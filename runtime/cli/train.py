@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..blas import prepare_blas
 from .config import DEFAULTS, given, origins, print_config, rows
 from .exits import Exit, UsageError
 from .options import Parser, add_common, assignments, positive, whole
@@ -27,7 +28,6 @@ from .programs import (
     compile_text,
     in_time,
     load,
-    one_blas_thread,
     options_of,
     runs_near,
     show_warnings,
@@ -207,7 +207,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     """Compile, read the data, train, and say where the result lies."""
     from .interrupts import interruptible
 
-    one_blas_thread(args.threads or "1")
+    prepare_blas(args.threads or "1")
     with interruptible() as signals:
         prepared = prepare(args, terminal)
         if args.print_config:

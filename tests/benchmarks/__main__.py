@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gradc.blas import KERNEL, THREADS, prepare_blas
+
 from .contenders import TEXTBOOK, blas_threads, names
 from .workloads import MAIN, WORKLOADS, Workload, prepare
 
 ARRAYS = ("gradc", "numpy", "earlier")  # whose memory NumPy counts
 ROOT = Path(__file__).parents[2]
-VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 GRADIENT, LOSS = (
     1e-6,
     1e-9,
@@ -55,7 +56,7 @@ class Entry:
 def start(mode: str, work: Workload, name: str, file: str) -> subprocess.Popen[str]:
     environment = dict(os.environ)
     threads = blas_threads(name, work)
-    for variable in VARIABLES:
+    for variable in THREADS:
         environment[variable] = str(threads)
     command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.worker"]
     return subprocess.Popen(
@@ -285,7 +286,8 @@ def machine() -> str:
     return (
         f"{os.cpu_count()} cores of {model}; {platform.system()}, Python "
         f"{platform.python_version()}, NumPy {np.__version__} with {blas['name']} "
-        f"{blas['version']}. {time.strftime('%d %B %Y')}."
+        f"{blas['version']}, kernel "
+        f"{os.environ.get(KERNEL, 'as it finds')}. {time.strftime('%d %B %Y')}."
     )
 
 
@@ -299,11 +301,18 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="a contender")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4, help="of a window")
+    parser.add_argument(
+        "--kernel-as-found",
+        action="store_true",
+        help="OpenBLAS's kernel is the one that it finds, not the one that gradc names",
+    )
     parser.add_argument("--markdown", type=Path, help="write the tables there, too")
     given = parser.parse_args()
     unknown = [n for n in given.workloads if n not in WORKLOADS]
     if unknown:
         parser.error(f"no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
+    if not given.kernel_as_found:
+        prepare_blas("blas")
     parts, wrong = [f"{machine()}\n"], False
     results: list[tuple[Workload, list[Entry]]] = []
     for name in given.workloads or MAIN:

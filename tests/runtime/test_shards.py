@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradc import shards
+from gradc import blas
 from gradc.compiler import Options, Source, compile_source
 from gradc.data import load
 from gradc.errors import DataError
@@ -231,9 +231,9 @@ def test_lbfgs_takes_whole_tables_in_shards(tmp_path: Path) -> None:
 
 
 def test_threads_from_python_hold_blas_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in blas.THREADS:
         monkeypatch.delenv(name, raising=False)
-    held = shards.blas_on_one_thread()
+    held = blas.blas_on_one_thread()
     assert held is not None
     with held:
         pools = importlib.import_module("threadpoolctl").threadpool_info()
@@ -241,9 +241,9 @@ def test_threads_from_python_hold_blas_to_one(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(
         sys.modules, "threadpoolctl", None
     )  # as if it were not installed
-    assert shards.blas_on_one_thread() is None
+    assert blas.blas_on_one_thread() is None
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # as the command sets it
-    assert shards.blas_on_one_thread() is not None
+    assert blas.blas_on_one_thread() is not None
 
 
 def test_without_threadpoolctl_there_is_one_thread(
