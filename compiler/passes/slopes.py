@@ -206,8 +206,14 @@ class _Term:
 
 
 def _slope(graph: Graph, chain: _Chain, new: Mapping[Node, Node]) -> Node:
-    """What the base is multiplied by, of new nodes."""
+    """What the base is multiplied by, of new nodes.
+
+    Several terms that several operations read are put together before, else a chain of
+    `h = sin(h) + h^2` would have twice as many with each step.
+    """
     terms: dict[Node, list[_Term]] = {chain.base: [_Term()]}
+    total = _Sum(graph, chain.top)
+    read = Counter(a for n in chain.inside for a in chain.linear[n])
     for n in chain.inside:
         a, *rest = n.args
         if n.is_a("add", "sub"):
@@ -221,7 +227,9 @@ def _slope(graph: Graph, chain: _Chain, new: Mapping[Node, Node]) -> Node:
             (linear,) = chain.linear[n]
             other = rest[0] if linear is a else a
             terms[n] = [t.times(new[other], n.is_a("div")) for t in terms[linear]]
-    return _Sum(graph, chain.top).of(terms[chain.top])
+        if read[n] > 1 and len(terms[n]) > 1:
+            terms[n] = [_Term().times(total.of(terms[n]))]
+    return total.of(terms[chain.top])
 
 
 class _Sum:
@@ -253,7 +261,7 @@ class _Sum:
     def _together(self, s: _Term, t: _Term) -> _Term:
         """`a * b + a * c` as `a * (b + c)`."""
         factors, divisors = s.factors & t.factors, s.divisors & t.divisors
-        scalars = [x for x in s.scalars if x in t.scalars]
+        scalars = list((Counter(s.scalars) & Counter(t.scalars)).elements())
         rests = []
         for term in (s, t):
             own = list(term.scalars)

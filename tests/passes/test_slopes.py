@@ -82,3 +82,18 @@ def test_recomputed_blocks_keep_the_chain_in_backward() -> None:
     reals = [evaluate(m.signature["work"]["reals"], sizes) for m in (made, plain)]
     assert reals[0] <= reals[1]
     agrees(text, float, 1e-12)
+
+
+def test_a_chain_of_sums_has_no_more_terms_than_operations() -> None:
+    """Two ways through each step: not 2^12 products; and 0.2 is in one term twice."""
+
+    def net(steps: int) -> str:
+        step = "{ h = sin(h) + 0.1 * h^2 }"
+        return NET.format("z").replace("h = z", f"h = x @ W\nrepeat {steps} {step}")
+
+    def count(steps: int) -> int:
+        source = Source.from_text("slope.net", net(steps))
+        return driver.build(source, Options(level=2)).value.source.count("np.")
+
+    assert count(24) - count(12) <= count(12)
+    agrees(net(12), float, 1e-12)
