@@ -51,10 +51,10 @@ def buffers(N, D, dtype, gradients=None):
     scale = np.empty((), dtype)
     d_w = gradients["w"]
     scale_2 = np.empty((), dtype)
-    d_p = slot_2
-    d_z = slot_2
+    d_p = difference
+    d_z = difference
     one = np.array(1, dtype)
-    difference_2 = slot_1
+    difference_2 = p
     z_2 = slot_4
     d_c = gradients["c"]
     return {
