@@ -7,6 +7,7 @@ is for libraries with NumPy's face (autograd, JAX), `jax_loss` where JAX has a b
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ CNN = [
     "h.conv1.K", "h.conv1.b", "h.conv2.K", "h.conv2.b",
     "h.dense.W", "h.dense.b", "scores.dense.W", "scores.dense.b",
 ]  # fmt: skip
+# Of a block of a GPT: norm, query, key and value, output, norm, two layers of a perceptron.
+GPT = "norm1", "attend.q.linear", "attend.linear", "norm2", "mlp.linear1", "mlp.linear2"
+LIBRARY = tuple(
+    f"transformer.{name}"
+    for name in (
+        "h.layernorm", "h.attention.q.dense", "h.attention.dense",
+        "m.layernorm", "m.dense1", "m.dense2",
+    )
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ PyTorch
@@ -66,10 +76,12 @@ def _torch_cnn(P: Any, D: Any, o: Any) -> Any:
 
     F = torch.nn.functional
     K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
-    a = D["x"].permute(0, 3, 1, 2)
-    a = F.max_pool2d(F.relu(F.conv2d(a, K1.permute(3, 2, 0, 1), b1)), 2)
-    a = F.max_pool2d(F.relu(F.conv2d(a, K2.permute(3, 2, 0, 1), b2)), 2)
-    a = F.relu(torch.addmm(b3, a.permute(0, 2, 3, 1).reshape(len(a), -1), W3))
+    act = {"relu": F.relu, "tanh": torch.tanh}[o["activation"]]
+    a, pad = D["x"].permute(0, 3, 1, 2), "same" if o.get("same") else "valid"
+    for K, b in ((K1, b1), (K2, b2)):
+        z = F.conv2d(a, K.permute(3, 2, 0, 1), b, padding=pad)
+        a = F.max_pool2d(act(z), 2)
+    a = act(torch.addmm(b3, a.permute(0, 2, 3, 1).reshape(len(a), -1), W3))
     return F.cross_entropy(torch.addmm(b4, a, W4), D["y"])
 
 
@@ -79,19 +91,29 @@ def _torch_gpt(P: Any, D: Any, o: Any) -> Any:
     F = torch.nn.functional
     b, T = D["text"].shape
     C = P["word"].shape[1]
+    names, tied = (LIBRARY, False) if o.get("biased") else (GPT, True)
+
+    def norm(x: Any, path: str) -> Any:
+        return F.layer_norm(x, (C,), P[path + ".gain"], P.get(path + ".bias"), EPS)
+
+    def dense(x: Any, path: str) -> Any:
+        return F.linear(x, P[path + ".W"].t(), P.get(path + ".b"))
+
     x = F.embedding(D["text"], P["word"]) + P["position"][:T]
     for i in range(o["depth"]):
-        p = f"h[{i}]."
-        n = F.layer_norm(x, (C,), P[p + "norm1.gain"], eps=EPS)
+        norm1, into, out, norm2, up, down = (f"h[{i}].{n}" for n in names)
         q, k, v = (
             a.view(b, T, o["heads"], -1).transpose(1, 2)
-            for a in (n @ P[p + "attend.q.linear.W"]).split(C, dim=2)
+            for a in dense(norm(x, norm1), into).split(C, dim=2)
         )
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + y.transpose(1, 2).reshape(b, T, C) @ P[p + "attend.linear.W"]
-        u = F.layer_norm(x, (C,), P[p + "norm2.gain"], eps=EPS) @ P[p + "mlp.linear1.W"]
-        x = x + F.gelu(u, approximate="tanh") @ P[p + "mlp.linear2.W"]
-    z = F.layer_norm(x, (C,), P[o["last"]], eps=EPS) @ P["word"].t()
+        x = x + dense(y.transpose(1, 2).reshape(b, T, C), out)
+        u = F.gelu(dense(norm(x, norm2), up), approximate="tanh" if tied else "none")
+        x = x + dense(u, down)
+    if tied:
+        z = norm(x, "logits.norm") @ P["word"].t()
+    else:
+        z = dense(norm(x, "logits.layernorm"), "logits.dense")
     return F.cross_entropy(z.view(-1, z.shape[-1]), D["target"].view(-1))
 
 
@@ -139,6 +161,12 @@ def _gelu(np: Any, z: Any) -> Any:
     return 0.5 * z * (1.0 + np.tanh(K0 * (z + K1 * z * z * z)))
 
 
+def _gelu_by_erf(np: Any, z: Any) -> Any:
+    """By the error function of the library that `np` belongs to."""
+    special = importlib.import_module(np.__name__.replace("numpy", "scipy.special"))
+    return 0.5 * z * (1.0 + special.erf(z / 2**0.5))
+
+
 def _array_gated(np: Any, P: Any, D: Any, o: Any) -> Any:
     acts = {
         "tanh": np.tanh,
@@ -164,13 +192,17 @@ def _array_rnn(np: Any, P: Any, D: Any, o: Any) -> Any:
 
 def _array_cnn(np: Any, P: Any, D: Any, o: Any) -> Any:
     K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
+    act = np.tanh if o["activation"] == "tanh" else lambda z: np.maximum(z, 0.0)
 
     def conv(a: Any, K: Any, b: Any) -> Any:
         k = K.shape[0]
+        if o.get("same"):
+            edge = (k // 2, k // 2)
+            a = np.pad(a, ((0, 0), edge, edge, (0, 0)), "constant")
         n = a.shape[1] - k + 1
         places = [(i, j) for i in range(k) for j in range(k)]
         cols = np.concatenate([a[:, i : i + n, j : j + n] for i, j in places], axis=3)
-        return np.maximum(np.dot(cols, np.reshape(K, (-1, K.shape[3]))) + b, 0.0)
+        return act(np.dot(cols, np.reshape(K, (-1, K.shape[3]))) + b)
 
     def pool(a: Any) -> Any:
         n, h, w, c = a.shape
@@ -178,7 +210,7 @@ def _array_cnn(np: Any, P: Any, D: Any, o: Any) -> Any:
         return np.max(np.reshape(a, (n, h // 2, 2, w // 2, 2, c)), axis=(2, 4))
 
     a = pool(conv(pool(conv(D["x"], K1, b1)), K2, b2))
-    a = np.maximum(np.dot(np.reshape(a, (a.shape[0], -1)), W3) + b3, 0.0)
+    a = act(np.dot(np.reshape(a, (a.shape[0], -1)), W3) + b3)
     return _cross_entropy(np, np.dot(a, W4) + b4, D["hot"])
 
 
@@ -186,15 +218,22 @@ def _array_gpt(np: Any, P: Any, D: Any, o: Any) -> Any:
     b, T = D["text"].shape
     C, heads = P["word"].shape[1], o["heads"]
 
-    def norm(x: Any, gain: Any) -> Any:
+    names, tied = (LIBRARY, False) if o.get("biased") else (GPT, True)
+    gelu = _gelu if tied else _gelu_by_erf
+
+    def norm(x: Any, path: str) -> Any:
         d = x - np.mean(x, axis=-1, keepdims=True)
-        return d / np.sqrt(np.mean(d * d, axis=-1, keepdims=True) + EPS) * gain
+        d = d / np.sqrt(np.mean(d * d, axis=-1, keepdims=True) + EPS)
+        return d * P[path + ".gain"] + P.get(path + ".bias", 0.0)
+
+    def dense(x: Any, path: str) -> Any:
+        return np.dot(x, P[path + ".W"]) + P.get(path + ".b", 0.0)
 
     mask = np.triu(np.full((T, T), -1e30), 1).astype(D["hot"].dtype)
     x = P["word"][D["text"]] + P["position"][:T]
     for i in range(o["depth"]):
-        p = f"h[{i}]."
-        a = np.dot(norm(x, P[p + "norm1.gain"]), P[p + "attend.q.linear.W"])
+        norm1, into, out, norm2, up, down = (f"h[{i}].{n}" for n in names)
+        a = dense(norm(x, norm1), into)
         q, k, v = (
             np.transpose(
                 np.reshape(a[:, :, j * C : (j + 1) * C], (b, T, heads, -1)),
@@ -205,11 +244,12 @@ def _array_gpt(np: Any, P: Any, D: Any, o: Any) -> Any:
         s = np.matmul(q, np.transpose(k, (0, 1, 3, 2))) * (C // heads) ** -0.5 + mask
         e = np.exp(s - np.max(s, axis=-1, keepdims=True))
         y = np.matmul(e / np.sum(e, axis=-1, keepdims=True), v)
-        y = np.reshape(np.transpose(y, (0, 2, 1, 3)), (b, T, C))
-        x = x + np.dot(y, P[p + "attend.linear.W"])
-        u = np.dot(norm(x, P[p + "norm2.gain"]), P[p + "mlp.linear1.W"])
-        x = x + np.dot(_gelu(np, u), P[p + "mlp.linear2.W"])
-    z = np.dot(norm(x, P[o["last"]]), np.transpose(P["word"]))
+        x = x + dense(np.reshape(np.transpose(y, (0, 2, 1, 3)), (b, T, C)), out)
+        x = x + dense(gelu(np, dense(norm(x, norm2), up)), down)
+    if tied:
+        z = np.dot(norm(x, "logits.norm"), np.transpose(P["word"]))
+    else:
+        z = dense(norm(x, "logits.layernorm"), "logits.dense")
     return _cross_entropy(np, z, D["hot"])
 
 
@@ -245,18 +285,21 @@ def _jax_cnn(jnp: Any, P: Any, D: Any, o: Any) -> Any:
 
     K1, b1, K2, b2, W3, b3, W4, b4 = (P[k] for k in CNN)
 
+    act = {"relu": jax.nn.relu, "tanh": jnp.tanh}[o["activation"]]
+    pad = "SAME" if o.get("same") else "VALID"
+
     def conv(a: Any, K: Any, b: Any) -> Any:
         z = jax.lax.conv_general_dilated(
-            a, K, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            a, K, (1, 1), pad, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        return jax.nn.relu(z + b)
+        return act(z + b)
 
     def pool(a: Any) -> Any:
         window = (1, 2, 2, 1)
         return jax.lax.reduce_window(a, -jnp.inf, jax.lax.max, window, window, "VALID")
 
     a = pool(conv(pool(conv(D["x"], K1, b1)), K2, b2))
-    a = jax.nn.relu(a.reshape(len(a), -1) @ W3 + b3)
+    a = act(a.reshape(len(a), -1) @ W3 + b3)
     return -jnp.sum(D["hot"] * jax.nn.log_softmax(a @ W4 + b4)) / len(a)
 
 

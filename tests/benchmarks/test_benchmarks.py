@@ -37,6 +37,20 @@ def test_what_is_written_by_hand_agrees_with_what_is_generated(work: Workload) -
             assert apart < 1e-8, (name, path)
 
 
+def test_an_error_function_by_hand_is_good_to_single_precision() -> None:
+    work = WORKLOADS["W7-library"]
+    start, data = prepare(work)
+    data = {k: v[:2] for k, v in data.items()}
+    found = []
+    for dtype in ("float64", "float32"):
+        step, values = contenders.find("numpy 1x1")(work, start, data, dtype)
+        found.append(worker.gradient(step, values, work.lr))
+    (loss, expected), (single, gradient) = found
+    assert single == pytest.approx(loss, rel=1e-6)
+    for path, g in expected.items():
+        assert np.abs(gradient[path] - g).max() < 1e-5 * max(1, np.abs(g).max()), path
+
+
 @pytest.mark.parametrize("name", [w.name for w in WORKLOADS.values() if not w.family])
 def test_programs_without_a_hand_written_step_run(name: str) -> None:
     work = WORKLOADS[name]

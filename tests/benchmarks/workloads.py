@@ -126,11 +126,12 @@ _LIST = [
     ),
     Workload(
         "W6", "two convolutions 5×5, two dense layers, batch 64", "w6_cnn.net", "cnn",
-        images(64, (28, 28, 1), 10, 0.5), 0.02, slices=((1, 1), (1, 2), (2, 2)),
+        images(64, (28, 28, 1), 10, 0.5), 0.02, {"activation": "relu"},
+        slices=((1, 1), (1, 2), (2, 2)),
     ),
     Workload(
         "W7", "GPT: 4 layers, 4 heads, 128 wide, block 64, batch 12", "w7_gpt.net", "gpt",
-        characters(12, 64, 65), 0.05, {"depth": 4, "heads": 4, "last": "logits.norm.gain"},
+        characters(12, 64, 65), 0.05, {"depth": 4, "heads": 4},
         slices=((1, 1), (1, 2), (2, 2), (3, 2)),
     ),
     Workload(
@@ -178,7 +179,7 @@ _VARIANTS = [
         title="GPT: 2 layers, 6 heads, 192 wide, block 48, batch 16",
         overrides={"depth": 2, "heads": 6, "width": 192, "context": 48, "vocab": 90},
         data=characters(16, 48, 90),
-        options={"depth": 2, "heads": 6, "last": "logits.norm.gain"},
+        options={"depth": 2, "heads": 6},
     ),
     Workload(
         "W5-lstm", "character LSTM of the library, T 32, batch 32", "w5_lstm.net", "",
@@ -189,12 +190,14 @@ _VARIANTS = [
         characters(24, 32, 40), 0.1,
     ),
     Workload(
-        "W6-same", "convolutions with padding, tanh, batch 64", "w6_same.net", "",
-        images(64, (24, 24, 3), 10, 0.5), 0.02,
+        "W6-same", "convolutions with padding, tanh, batch 64", "w6_same.net", "cnn",
+        images(64, (24, 24, 3), 10, 0.5), 0.02, {"activation": "tanh", "same": True},
+        slices=((1, 1), (1, 2), (2, 2)),
     ),
     Workload(
         "W7-library", "two of the library's transformer blocks, batch 16",
-        "w7_library.net", "", characters(16, 48, 50), 0.05,
+        "w7_library.net", "gpt", characters(16, 48, 50), 0.05,
+        {"depth": 2, "heads": 6, "biased": True}, slices=((1, 1), (1, 2), (2, 2), (4, 2)),
     ),
 ]  # fmt: skip
 WORKLOADS = {work.name: work for work in _LIST + _VARIANTS}
