@@ -148,3 +148,28 @@ def test_reshapes_of_turned_arrays(old, new, order, made) -> None:  # type: igno
         array = np.arange(np.prod(a)).reshape([a[i] for i in order])
         whole = array.transpose(np.argsort(order)).reshape(b)
         assert np.array_equal(whole.transpose(made).reshape(-1), array.reshape(-1))
+
+
+PLACES = {  # what is written at flat places, beside what has the batch last
+    "labels": "z = mean(h, axis = [1, 2]) |> dense(3)\nloss = cross_entropy(z, y[:, 0, 0])",
+    "labels of places": "loss = cross_entropy(h, y)",
+    "ones": "z = conv2d(h + one_hot(y, 3), K)\nloss = mean(z^2)",
+    "rows of a table": (
+        "param E: [5, 3] = normal(0, 1)\nz = conv2d(E[y] * h, K)\nloss = mean(z^2)"
+    ),
+    "a maximum": (
+        "m = max(x, axis = 3, keep = true)\nz = h * m + sum(x, axis = 3, keep = true)\n"
+        "loss = mean(conv2d(z, K)^2)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_flat_places_beside_images(name: str) -> None:
+    head = (
+        "input x: [N, 5, 4, 3]\ninput y: int[N, 5, 4]\n"
+        "param K: [3, 3, 3, 3] = normal(0, 0.3)\nh = tanh(conv2d(x, K))\n"
+    )
+    if "y" not in PLACES[name]:
+        head = head.replace("input y: int[N, 5, 4]\n", "")
+    agrees(f"{head}{PLACES[name]}\n", float, 1e-12)

@@ -137,6 +137,15 @@ class Frame:
             return self.laid_out(n, inverse(order), kind)
         return self._array(n, n.shape, kind)
 
+    def make_flat(self, n: Node) -> Value:
+        """`make`, lying in the order of the axes: for what is written by another shape, which
+        of a turned array would be one of a copy. Where it is wanted elsewhere, it is copied
+        there afterwards."""
+        wanted = self.destination.get(n)
+        if wanted is not None and wanted.contiguous:
+            return wanted
+        return self._array(n, n.shape, None)
+
     def _array(self, n: Node, shape: Shape, kind: Kind | None) -> Value:
         """An array of the plan that `n` is the value of."""
         kind = kind or n.kind

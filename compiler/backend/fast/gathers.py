@@ -24,14 +24,19 @@ def checked(frame: Frame, index: Node) -> bool:
     return index in frame.unit.ranged or frame.comes_checked(index)
 
 
+def rows_together(v: Value) -> bool:
+    """Does each row of a table lie in one piece, and do they follow each other?"""
+    turned = v.origin is not None and v.origin[1][-1] == len(v.shape) - 1
+    return v.contiguous or turned
+
+
 def rows_of(frame: Frame, v: Value) -> tuple[Value, tuple[int, ...]]:
-    """A table whose rows lie together: itself, or what it is turned of; and the order of
-    its leading axes there."""
-    rank = len(v.shape)
-    if v.origin is not None and v.origin[1][-1] == rank - 1:
+    """A table whose rows lie together: itself, or what it is turned of, or else a copy; and
+    the order of its leading axes there."""
+    if v.origin is not None and rows_together(v):
         core, perm = v.origin
         return core, perm[:-1]
-    return frame.copied(v), tuple(range(rank - 1))
+    return frame.copied(v), tuple(range(len(v.shape) - 1))
 
 
 def places(frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()) -> Value:
@@ -68,7 +73,7 @@ def pick(frame: Frame, n: Node) -> bool:
     if turned and n in frame.destination:
         return False
     v, at = frame.flat(table), places(frame, index, x.shape[-1], order)
-    out = frame.laid_out(n, order) if turned else frame.make(n)
+    out = frame.laid_out(n, order) if turned else frame.make_flat(n)
     target = frame.flat(core_of(out))
     frame.emit(f'np.take({v.token}, {at.token}, out={target.token}, mode="clip")', out)
     frame.values[n] = out
@@ -82,7 +87,7 @@ def put(frame: Frame, n: Node) -> bool:
         return False
     at = places(frame, index, n.shape[-1])
     entries = _entries(frame, g)
-    out = frame.make(n)
+    out = frame.make_flat(n)
     target = frame.flat(out)
     frame.emit([f"{out.token}.fill(0)", f"{target.token}[{at.token}] = {entries}"], out)
     frame.values[n] = out
@@ -94,7 +99,7 @@ def one_hot(frame: Frame, n: Node) -> bool:
     if not (index.shape and checked(frame, index)):
         return False
     at = places(frame, index, n.shape[-1])
-    out = frame.make(n)
+    out = frame.make_flat(n)
     target = frame.flat(out)
     frame.emit([f"{out.token}.fill(0)", f"{target.token}[{at.token}] = 1"], out)
     frame.values[n] = out
@@ -108,6 +113,8 @@ def put_on(frame: Frame, n: Node) -> bool:
     sign = "-" if n.attrs["minus"] else "+"
     out = frame.make_as(n, [start])
     if index.shape and checked(frame, index):
+        if not rows_together(out):
+            out = frame.make_flat(n)
         table, order = rows_of(frame, out)
         at = places(frame, index, n.shape[-1], order)
         entries = _entries(frame, g, order)
@@ -131,7 +138,7 @@ def scatter_on(frame: Frame, n: Node) -> bool:
         frame.emit(line, out, [base, sums])
         frame.values[n] = out
         return True
-    out = frame.make(n)
+    out = frame.make_flat(n)
     if in_rows:
         _add_rows(frame, n.args[2], n.args[1], out, base=base, reads=[base])
     else:
@@ -154,34 +161,42 @@ def _entries(frame: Frame, g: Node, order: tuple[int, ...] = ()) -> str:
     return frame.flat(frame.copied(v)).token
 
 
-SORTED = '''def add_narrow_rows(total, g, index, rows):
-    """Add each row of g to that row of total which index says; rows is room for them."""
-    order = np.argsort(index, kind="stable")
-    places = index[order]
-    first = places != np.concatenate((places[:1] - 1, places[:-1]))
-    starts = np.arange(index.size)[first]
-    np.take(g, order, axis=0, out=rows, mode="clip")
-    total[places[first]] += np.add.reduceat(rows, starts, axis=0)
+BY_PLACE = '''def add_rows(total, g, index, numbers, keys, order, ones, rows, sums):
+    """Add each row of g to that row of total which index says; the last five are room.
+
+    Rows come in the order of their places, a block at a time. A product with ones adds up
+    those of a block that have one place.
+    """
+    np.multiply(index, index.size, out=keys)
+    np.add(keys, numbers, out=keys)  # a place, and which row goes there
+    keys.sort()
+    np.remainder(keys, index.size, out=order)
+    np.floor_divide(keys, index.size, out=keys)
+    for start in range(0, index.size, len(rows)):
+        places = keys[start : start + len(rows)]
+        count = places.size
+        new = places[1:] != places[:-1]
+        run = np.cumsum(new)
+        places = np.concatenate((places[:1], places[1:][new]))
+        which = ones[: places.size, :count]
+        which.fill(0)
+        which[0, 0] = 1
+        which[run, numbers[1:count]] = 1
+        some, added = rows[:count], sums[: places.size]
+        np.take(g, order[start : start + count], axis=0, out=some, mode="clip")
+        np.dot(which, some, out=added)
+        known = rows[: places.size]
+        np.take(total, places, axis=0, out=known, mode="clip")
+        np.add(known, added, out=added)
+        total[places] = added
 '''
-BLOCKS = '''def add_rows(total, g, index, rows):
-    """Add each row of g to that row of total which index says; rows is room for them."""
-    order = np.argsort(index, kind="stable")
-    np.take(g, order, axis=0, out=rows, mode="clip")
-    places = index[order]
-    first = places != np.concatenate((places[:1] - 1, places[:-1]))
-    run = np.cumsum(first) - 1  # of equal places
-    places = places[first]
-    for start in range(0, index.size, 128):
-        block = run[start : start + 128]
-        low, high = block[0], block[-1] + 1
-        which = np.arange(low, high)[:, None] == block
-        sums = np.dot(which.astype(g.dtype), rows[start : start + 128])
-        total[places[low:high]] += sums
-'''
-SMALL, NARROW, WIDE = 80, 64, 256
+SMALL, WIDE = 80, 256
 """A table of at most SMALL rows, each at most WIDE, gets its sums by one product with ones and
-zeros. Otherwise rows are sorted by place, and summed by products of blocks from NARROW on:
-`np.add.reduceat` goes down column by column, which takes 4 times as long at 512."""
+zeros. Otherwise rows are sorted by place, and summed by products of blocks."""
+BLOCK = 128
+"""Rows of a block, half as many beyond WIDE: fewer calls on the one hand, on the other ones that
+meet nothing. `np.add.reduceat` goes down column by column: 3 times as long at 512, and no faster
+at 32."""
 
 
 def _in_rows(frame: Frame, n: Node, index: Node) -> bool:
@@ -204,14 +219,22 @@ def _add_rows(
     count, width = i.shape[0], size(out.shape[1:])
     table = frame.reshaped(frame.copied(v), (count, width))
     target = frame.reshaped(out, (out.shape[0], width))
-    rows = frame.new((count, width), "real", "rows_in_order")
     columns = width.integer
-    narrow = columns is not None and columns < NARROW
-    name = "add_narrow_rows" if narrow else "add_rows"
-    frame.unit.scope.preludes.setdefault(name, SORTED if narrow else BLOCKS)
-    call = f"{name}({target.token}, {table.token}, {i.token}, {rows.token})"
+    block = Dim.of(BLOCK if columns is None or columns < WIDE else BLOCK // 2)
+    made = f"np.arange({frame.out.dim(count).text})"
+    numbers = frame.table.constant(("numbers", count), "int", (count,), made, "numbers")
+    room = [
+        frame.new((count,), "int", "keys"),
+        frame.new((count,), "int", "order"),
+        frame.new((block, block), "real", "which"),
+        frame.new((block, width), "real", "rows_of_block"),
+        frame.new((block, width), "real", "sums_of_block"),
+    ]
+    frame.unit.scope.preludes.setdefault("add_rows", BY_PLACE)
+    given = [target, table, i, numbers, *room]
+    call = f"add_rows({', '.join(v.token for v in given)})"
     lines = [first, call] if first else [call]
-    frame.emit(lines, out, more.get("reads", ()), scratch=[rows], **more)
+    frame.emit(lines, out, more.get("reads", ()), scratch=room, **more)
 
 
 def scatter_add(frame: Frame, n: Node) -> bool:
@@ -219,7 +242,7 @@ def scatter_add(frame: Frame, n: Node) -> bool:
     g, index = n.args
     if n.attrs["axis"] or not _in_rows(frame, n, index):
         return False
-    out = frame.make(n)
+    out = frame.make_flat(n)
     if _is_small(n):
         _by_one_product(frame, g, index, out)
     else:

@@ -56,7 +56,8 @@ def reduce(
     """`np.add.reduce` and its like."""
     axis = axes[0] if len(axes) == 1 else axes
     target = frame.reshaped(out, _dropped(x.shape, axes)) if out.contiguous else out
-    line = f"np.{ufunc}.reduce({x.token}, axis={axis}, out={target.token})"
+    keep = ", keepdims=True" if len(target.shape) == len(x.shape) else ""
+    line = f"np.{ufunc}.reduce({x.token}, axis={axis}{keep}, out={target.token})"
     frame.emit(line, out)
 
 
@@ -66,7 +67,7 @@ def layout(
     """A reduction of a turned array, in the order in which it lies: the array, its axes, the
     value of `n`, and where that is written."""
     if x.origin is None:
-        out = frame.make(n)
+        out = frame.make_flat(n)
         return x, axes, out, out
     core, perm = x.origin
     own = tuple(sorted(perm[a] for a in axes))
@@ -124,7 +125,7 @@ def maximum(frame: Frame, n: Node) -> bool:
         return False
     x, axes, value, out = layout(frame, n, frame.value(r.args[0]), axes)
     width = x.shape[-1].integer
-    last = axes == (len(x.shape) - 1,)
+    last = axes == (len(x.shape) - 1,) and out.contiguous
     if last and width is not None and width <= NARROW and len(x.shape) > 1:
         table = frame.rows(frame.copied(x))
         turned = frame.new((table.shape[1], table.shape[0]), n.kind, "turned")
