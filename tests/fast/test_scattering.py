@@ -1,4 +1,4 @@
-"""Rows added up by place: by one product, by products of blocks, by sorted sums."""
+"""Rows added up by place: by one product, or in their order by products of blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ CASES = {  # rows of the table, their width, how many are taken, and what adds t
     "wide": (9, 300, 40, "add_rows("),
     "blocks": (90, 70, 300, "add_rows("),
     "many places": (1000, 66, 260, "add_rows("),
-    "narrow": (90, 3, 300, "add_narrow_rows("),
+    "narrow": (90, 3, 300, "add_rows("),
+    "wide blocks": (90, 300, 150, "add_rows("),
 }
 PROGRAM = """input text: int[N, T]
 input x: [N, T, {width}]
