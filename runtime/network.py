@@ -432,7 +432,7 @@ class Network:
             leading += (remembered,)
         random, states = bool(needs.get("noise")), bool(self.signature["states"])
         planned = self._buffers(nabla.dtype, views)
-        known: list[tuple[int, ...]] = []
+        known: list[tuple[int, ...]] | None = None  # a program may have no inputs
         work: tuple[Any, ...] = ()
         other: Step | None = None
 

@@ -64,3 +64,18 @@ def test_the_first_value_that_is_not_finite_is_found() -> None:
     where, what = first_nonfinite(network, np.ones(1), [x, y], {}, {})
     assert "z in `z = log(x * w)`" in where and "test.net:4" in where
     assert what.startswith("z: 1 of 3 entries")
+
+
+def test_a_program_without_inputs() -> None:
+    """A function of parameters alone: Rosenbrock's."""
+    text = (
+        "param x: [5] = 0.5\nloss = sum(100 * (x[1:] - x[:-1]^2)^2 + (1 - x[:-1])^2)\n"
+    )
+    found = []
+    for level in (0, 2):
+        made = compiled(text, level)
+        network = Network(made.source, made.signature)
+        found.append(network.value_and_grad(network.init(dtype=float)))
+    (loss, wanted), (other, nabla) = found
+    assert other == pytest.approx(loss, rel=1e-14)
+    assert np.allclose(nabla, wanted, rtol=1e-13)
