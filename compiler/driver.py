@@ -44,7 +44,7 @@ from .frontend.scan import Limits
 from .ir.graph import topological
 from .ir.program import Joint, Program
 from .lowering.lower import lower
-from .ops.loop import hoisting_all
+from .ops.loops import hoisting_all
 from .passes import before_derivatives, run_passes
 from .source import Source
 
@@ -127,7 +127,8 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     if written.recompute is None:
         written = replace(written, recompute="cheap" if planned else "none")
     plan = schedule(optimised, written, numbers=options.level >= FAST)
-    yield (plan := replace(plan, rows=rows, level=options.level))
+    turned = fast.turned(plan) if planned and not options.wrt else frozenset()
+    yield (plan := replace(plan, rows=rows, level=options.level, turned=turned))
     described = signature(plan)
     if not planned:
         text = readable.emit(plan, options)

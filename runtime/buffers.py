@@ -10,7 +10,8 @@ one call at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,10 @@ class Buffers:
         self._plan: Mapping[str, Any] = signature["work"]
         row_dim = signature["total"]["row_dim"] if self._plan["rows"] else None
         self._row_dim: str | None = row_dim
+        parameters = signature["parameters"]
+        self._turned = {p["path"] for p in parameters if p.get("turned")}
         self._made: dict[Hashable, tuple[Any, ...]] = {}
-        self._moved: dict[tuple[Hashable, int], dict[str, Any]] = {}
+        self._others: dict[tuple[Hashable, int], dict[str, Any]] = {}
 
     def of(
         self, shapes: Hashable, sizes: Callable[[], Mapping[str, int]]
@@ -62,7 +65,7 @@ class Buffers:
         if found is None:
             if len(self._made) >= MOST:
                 self._made.clear()
-                self._moved.clear()
+                self._others.clear()
             known = sizes()
             found = (self._work(known),)
             if self._row_dim is not None:
@@ -70,21 +73,19 @@ class Buffers:
             self._made[shapes] = found
         return found
 
-    def filling(
+    def other(
         self,
         shapes: Hashable,
         sizes: Callable[[], Mapping[str, int]],
-        own: Array,
-        vector: Array,
+        memory: Array,
+        moved_to: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> dict[str, Any]:
-        """`work` in the same memory, but with its gradients in another vector than `own`."""
+        """`work`, but with its gradients in other `memory`: made once by `moved_to`."""
         work: dict[str, Any] = self.of(shapes, sizes)[0]
-        if vector is own:
-            return work
-        key = (shapes, id(vector))
-        found = self._moved.get(key)
+        key = (shapes, id(memory))
+        found = self._others.get(key)
         if found is None:
-            found = self._moved[key] = moved(work, own, vector)
+            found = self._others[key] = moved_to(work)
         return found
 
     def _work(self, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -92,23 +93,41 @@ class Buffers:
             path: (
                 self._gradients[path]
                 if path in self._gradients
-                else np.empty([evaluate(d, sizes) for d in shape], self._dtype)
+                else self._empty(path, [evaluate(d, sizes) for d in shape])
             )
             for path, shape in self._plan["gradients"].items()
         }
         arguments = [sizes[name] for name in self._plan["sizes"]]
         return self._make(*arguments, self._dtype, gradients)
 
+    def _empty(self, path: str, shape: list[int]) -> Array:
+        """The place of a gradient, in the layout of its parameter."""
+        if path in self._turned:
+            return np.empty(shape[::-1], self._dtype).T
+        return np.empty(shape, self._dtype)
 
-def moved(work: Any, own: Array, vector: Array) -> Any:
-    """The same tuples, lists and dicts of arrays, views of `own` being views of `vector`."""
+
+@dataclass(frozen=True)
+class Moved:
+    """Bytes `start` to `stop` of one vector lie from byte `to` on in another array."""
+
+    start: int
+    stop: int
+    to: int
+
+
+def moved(work: Any, own: Array, memory: Array, parts: Sequence[Moved] = ()) -> Any:
+    """The same tuples, lists and dicts of arrays, views of `own` being views of `memory`: of
+    all of it in the same order, or of `parts`."""
     match work:
         case dict():
-            return {key: moved(value, own, vector) for key, value in work.items()}
+            return {k: moved(value, own, memory, parts) for k, value in work.items()}
         case tuple() | list():
-            return type(work)([moved(value, own, vector) for value in work])
+            return type(work)([moved(value, own, memory, parts) for value in work])
         case np.ndarray():
-            start = work.__array_interface__["data"][0] - own.ctypes.data
-            if 0 <= start < own.nbytes:
-                return np.ndarray(work.shape, work.dtype, vector, start, work.strides)
+            at = work.__array_interface__["data"][0] - own.ctypes.data
+            for part in parts or (Moved(0, own.nbytes, 0),):
+                if part.start <= at < part.stop:
+                    to = at - part.start + part.to
+                    return np.ndarray(work.shape, work.dtype, memory, to, work.strides)
     return work

@@ -401,7 +401,7 @@ def _compare(
         direction[place.start : place.stop] = 0.0
         entry = None
         if worst[1] is not None:
-            entry = tuple(int(i) for i in np.unravel_index(worst[1], place.shape))
+            entry = place.entry(worst[1])
         yield ParameterError(
             place.path,
             place.shape,

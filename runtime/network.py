@@ -64,13 +64,30 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a parameter lies in θ: `theta[start:stop]`, in this shape."""
+    """Where a parameter lies in θ: `theta[start:stop]`, in this shape.
+
+    Of one that is `turned` each column lies together, not each row.
+    """
 
     path: str
     shape: tuple[int, ...]
     start: int
     stop: int
     trained: bool
+    turned: bool = False
+
+    def view(self, vector: Array) -> Array:
+        """The parameter in a vector that is laid out like θ."""
+        part = vector[self.start : self.stop]
+        if self.turned:
+            return part.reshape(self.shape[::-1]).T
+        return part.reshape(self.shape)
+
+    def entry(self, k: int) -> tuple[int, ...]:
+        """The indices of `theta[start + k]`."""
+        shape = self.shape[::-1] if self.turned else self.shape
+        found = tuple(int(i) for i in np.unravel_index(k, shape))
+        return found[::-1] if self.turned else found
 
 
 class Network:
@@ -155,9 +172,8 @@ class Network:
             for entry in sorted(entries, key=lambda entry: not entry["trained"]):
                 shape = tuple(evaluate(dim, self.sizes) for dim in entry["shape"])
                 stop = start + math.prod(shape)
-                places.append(
-                    Place(entry["path"], shape, start, stop, entry["trained"])
-                )
+                trained, turned = entry["trained"], entry.get("turned", False)
+                places.append(Place(entry["path"], shape, start, stop, trained, turned))
                 start = stop
             self._places = tuple(places)
         return self._places
@@ -178,10 +194,7 @@ class Network:
             raise ValueError(
                 f"theta has shape {list(theta.shape)}; {self.name} has {self.size} parameters"
             )
-        return {
-            place.path: theta[place.start : place.stop].reshape(place.shape)
-            for place in self.places
-        }
+        return {place.path: place.view(theta) for place in self.places}
 
     def vector(self, parameters: Mapping[str, Any], dtype: Any = None) -> Vector:
         """θ made of parameters by path: the inverse of `views`."""

@@ -53,8 +53,7 @@ class Snapshot:
         for name, vector in vectors.items():
             for place in network.places:
                 if place.trained:
-                    part = vector[place.start : place.stop].reshape(place.shape)
-                    arrays[f"{name}/{place.path}"] = part
+                    arrays[f"{name}/{place.path}"] = place.view(vector)
         return arrays
 
 
@@ -152,7 +151,7 @@ class Weights:
                     f"{self.path} does not fit the optimizer: {place.path} is "
                     f"{'absent' if array is None else list(array.shape)}"
                 )
-            vector[place.start : place.stop] = array.reshape(-1)
+            place.view(vector)[...] = array
         return vector
 
     def _other(self, network: Network, error: ValueError) -> CheckpointError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ..ir.dims import Dim
 from ..ir.node import Node
 from ..ir.program import Joint, Program
 from ..records import record
@@ -87,6 +88,15 @@ class Plan:
     saved: tuple[Node, ...]  # inputs and parameters first, then as computed
     rows: str = ""  # -O2: the size that stands for the rows of the whole batch, or none
     numbers: bool = False  # -O2: single numbers alone, written for Python's own
+    turned: frozenset[str] = frozenset()  # -O2: weights whose columns lie together in θ
+
+    def expected(self, d: Dim) -> int | None:
+        """A size as far as the program says it: by itself, or as that of its batches."""
+        if d.integer is not None or len(d.symbols()) != 1:
+            return d.integer
+        batch = dict(self.program.train.get("batch") or [])
+        found: int | None = batch.get(next(iter(d.symbols())), batch.get(None))
+        return found
 
     @property
     def program(self) -> Program:

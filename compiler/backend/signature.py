@@ -8,7 +8,7 @@ a list of monomials ``[numerator, denominator, [symbols]]``, which the runtime e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from fractions import Fraction
 from typing import Any
 
@@ -39,7 +39,7 @@ def signature(plan: Plan) -> dict[str, Any]:
         "constants": {c.name: c.value for c in program.constants},
         "inputs": [_input(i) for i in program.inputs],
         "sizes": _sizes(plan),
-        "parameters": [_parameter(p, trained) for p in program.params],
+        "parameters": [_parameter(p, trained, plan.turned) for p in program.params],
         "states": [_state(s) for s in program.states],
         "randoms": [_random(plan, n) for n in program.noises],
         "init_sizes": init_sizes(plan),
@@ -123,11 +123,12 @@ def _input(i: Input) -> dict[str, Any]:
     }
 
 
-def _parameter(p: Param, trained: set[str]) -> dict[str, Any]:
+def _parameter(p: Param, trained: set[str], turned: Set[str]) -> dict[str, Any]:
     return {
         "path": p.path,
         "shape": shape(p.node.shape),
         "trained": p.path in trained,
+        "turned": p.path in turned,  # its columns lie together in θ
         "line": p.line,
     }
 

@@ -227,13 +227,10 @@ def compare(trace: Trace, options: Options, sizes: Mapping[str, int]) -> Compari
 
     n = network.trained
     found = gradient()
-    truth = np.concatenate(
-        [
-            np.ravel(np.broadcast_to(found[p.path], p.shape))
-            for p in network.places
-            if p.trained
-        ]
-    )
+    truth = np.zeros(n)
+    for p in network.places:
+        if p.trained:
+            p.view(truth)[...] = found[p.path]
     order = np.random.Generator(np.random.Philox(0)).permutation(n)
     entries = np.sort(order[: min(n, MOST_ENTRIES)])
     forward = least(lambda: loss(theta))

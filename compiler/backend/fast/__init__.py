@@ -8,5 +8,6 @@ gives them places, `emit.py` names and text.
 """
 
 from .emit import Emission, emit
+from .weights import turned
 
-__all__ = ["Emission", "emit"]
+__all__ = ["Emission", "emit", "turned"]

@@ -49,11 +49,7 @@ class Unit:
         self._backward(module.functions["backward"])
         self.instructions = [i for f in self.frames.values() for i in f.instructions]
         self.uses: dict[Instruction, Use] = {}
-        self.layout: Layout = plan(
-            [self._use(i) for i in self.instructions],
-            boundary=len(self.frames["forward"].instructions),
-            sparing=bool(self.orders),  # copies of windows are many times an image
-        )
+        self.layout: Layout = plan([self._use(i) for i in self.instructions])
 
     # ------------------------------------------------------------------ functions
     def _forward(self, f: Function) -> None:
@@ -71,15 +67,17 @@ class Unit:
         frame.places = self.frames["forward"].places
         later: list[tuple[Node, Value]] = []
         for path, n in f.results:
+            lies = path in self.plan.turned
             root = Root(
                 "real",
-                n.shape,
+                n.shape[::-1] if lies else n.shape,
                 Storage(size(n.shape), "real", given=True),
                 path=path,
                 node=n,
                 function="backward",
             )
-            v = self.gradients[path] = self.table.whole(root)
+            v = self.table.whole(root)
+            v = self.gradients[path] = frame.turned(v, (1, 0)) if lies else v
             ready = n in f.at_hand or n.op.name in ATOMS or n.op.family == "leaf"
             if ready or n in frame.destination or n not in f.lines:
                 later.append((n, v))

@@ -217,6 +217,9 @@ class _Writer:
             if known is None or known in others:  # one zero is many gradients
                 known = self.names.take(base, copy)
             root.name = known
+            if root.path in self.plan.turned:
+                bare, _, mark = known.partition("⟦")
+                root.name = self.names.take(f"{bare}_T", _copy_of(mark))
             if root.node is not None:
                 self.names.of.setdefault(root.node, known)
         return root.name
@@ -247,7 +250,8 @@ class _Writer:
         assert root.storage is not None
         home = self.layout.home(root.storage)
         if home.given:
-            text = f'gradients["{self.given[home].path}"]'
+            path = self.given[home].path
+            text = f'gradients["{path}"]' + ".T" * (path in self.plan.turned)
             same = self._is_gradient(root, home)
             return text if same else f"{text}.reshape({self._sizes(root.shape)})"
         place = self.layout.place[home]
@@ -487,8 +491,9 @@ class _Writer:
         paths |= {i.name: i.node.shape for i in self.plan.program.inputs}
         made = []
         for path in self.unit.gradients:
-            shape = self._shape(paths[path])
-            made.append(f'"{path}": np.empty({shape}, dtype)')
+            turned = path in self.plan.turned
+            shape = self._shape(paths[path][::-1] if turned else paths[path])
+            made.append(f'"{path}": np.empty({shape}, dtype)' + ".T" * turned)
         lines += listing("gradients = gradients or {", made, "}", 4)
         for k, slot in enumerate(self.layout.slots):
             count = self._size(slot.size).text
@@ -504,7 +509,8 @@ class _Writer:
 
     def _definitions(self) -> list[str]:
         """A variable a line. What lies in one place in one shape is one array, which NumPy sees:
-        where two overlap it asks how (.25 µs a call), but not where they are the same."""
+        where two overlap it asks how (.25 µs a call), but not where they are the same.
+        """
         lines: list[str] = []
         first: dict[str, str] = {}
         for variable, text in self.defined.items():

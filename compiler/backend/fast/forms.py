@@ -24,6 +24,7 @@ from .values import TOKEN, Value
 HOLE = re.compile(r"\{(-?[\w.]+)\}")
 BLOCK = 16384
 """Numbers that a function works on at a time: more than calls cost, less than a cache holds."""
+FEW = 4096  # numbers of an array: see `_few`
 ROWS = 4
 COMPARISONS = ("lt", "le", "eq")
 LAYOUT = ("reshape", "transpose", "broadcast")
@@ -111,6 +112,12 @@ def elementwise(frame: Frame, n: Node) -> bool:
     read = frame.table.read_in("".join(holes.values()))
     out = frame.make_as(n, read)
     scratch: list[Value] = []
+    row = next((v for v in read if _is_row(v, n)), None)
+    if len(lines) > 1 or not out.contiguous or not _few(frame, n):
+        row = None
+    if row is not None:  # spread in the place of the result, which no operand has then
+        holes = {k: t.replace(row.token, out.token) for k, t in holes.items()}
+        lines = [f"{{out}}[...] = {row.token}", *lines]
 
     def fill(found: re.Match[str]) -> str:
         key = found[1]
@@ -128,11 +135,25 @@ def elementwise(frame: Frame, n: Node) -> bool:
     over = [
         v
         for v in read
-        if n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1)
+        if row is None
+        and (n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1))
     ]
     frame.emit(text, out, over, scratch=scratch)
     frame.values[n] = out
     return True
+
+
+def _few(frame: Frame, n: Node) -> bool:
+    """Is it known to have so few numbers that a row is spread in its place first? To assign
+    it takes .2 µs, to have a ufunc broadcast it .6."""
+    sizes = [frame.unit.plan.expected(d) for d in n.shape]
+    known = [s for s in sizes if s is not None]
+    return len(known) == len(sizes) and math.prod(known) <= FEW
+
+
+def _is_row(v: Value, n: Node) -> bool:
+    """Does it stand for all rows of a matrix?"""
+    return len(n.shape) == 2 and v.shape == n.shape[1:] and v.kind == n.kind == "real"
 
 
 def in_blocks(frame: Frame, n: Node, call: str) -> bool:

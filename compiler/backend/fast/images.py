@@ -42,8 +42,7 @@ def orders(plan: Plan) -> dict[Node, Order]:
     """The order of the axes of every node that holds images."""
     functions = (plan.functions[name] for name in ("forward", "backward"))
     nodes = topological(n for f in functions for _, n in f.results)
-    batch = dict(plan.program.train.get("batch") or [])
-    seeds = [n for n in nodes if _windowed(n) and _many(n, batch)]
+    seeds = [n for n in nodes if _windowed(n) and _many(plan, n)]
     if not seeds:
         return {}
     readers = users(nodes)
@@ -89,14 +88,11 @@ def _windowed(n: Node) -> tuple[int, ...]:
     return tuple(range(1, len(n.shape) - 1)) if n.is_a("conv_transpose") else ()
 
 
-def _many(n: Node, batch: dict[str | None, int]) -> bool:
+def _many(plan: Plan, n: Node) -> bool:
     """Do windows leave axis 0 alone, and is that a batch of some rows, as far as is known?"""
     if 0 in _windowed(n):
         return False
-    rows = n.shape[0].integer
-    symbols = n.shape[0].symbols()
-    if rows is None and len(symbols) == 1:
-        rows = batch.get(symbols[0], batch.get(None))
+    rows = plan.expected(n.shape[0])
     return rows is None or rows >= FEWEST
 
 

@@ -31,9 +31,10 @@ def product(frame: Frame, n: Node) -> bool:
     rows = "".join(c for c in so if c in sa and c not in batch)
     columns = "".join(c for c in so if c in sb and c not in batch)
     a, b = frame.value(n.args[0]), frame.value(n.args[1])
-    order = frame.unit.orders.get(n) if n not in frame.destination else None
-    if order is not None:  # an image: rows and columns in the order in which they lie
+    order = _order(frame, n)
+    if order is not None:  # rows and columns in the order in which they lie
         lying = [so[i] for i in order if so[i] not in batch]
+        lying.sort(key=lambda c: n.shape[so.index(c)] != ONE)  # which lies anywhere
         rows, columns = ("".join(c for c in lying if c in g) for g in (rows, columns))
         swapped = lying[0] in columns
     else:
@@ -45,19 +46,31 @@ def product(frame: Frame, n: Node) -> bool:
     second = _matrix(frame, b, sb, batch, inner, columns)
     if not batch:
         second = frame.for_steps(second)
-    out = layouts.place(frame, n) if order is None else frame.make(n)
+    placed = order is None or n in frame.destination
+    out = layouts.place(frame, n) if placed else frame.make(n)
     target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None and n not in frame.destination:
         out = frame.make(n)
         target = _matrix_view(frame, out, so, batch, rows, columns)
-    if target is None:
-        return False
+    if target is None:  # rows and columns by turns in the result: apart, and turned
+        together = batch + rows + columns
+        out = frame.laid_out(n, tuple(together.index(c) for c in so))
+        target = _matrix_view(frame, out, so, batch, rows, columns)
+        assert target is not None
     # np.dot begins .35 µs sooner, but takes no batch, and wants a contiguous place
     plain = not batch and (target.contiguous or not (rows and columns))
     call = "np.dot" if plain else "np.matmul"
     frame.emit(f"{call}({first.token}, {second.token}, out={target.token})", out)
     frame.values[n] = out
     return True
+
+
+def _order(frame: Frame, n: Node) -> tuple[int, ...] | None:
+    """The order in which the axes of an image lie, or of a matrix whose place is turned."""
+    if n not in frame.destination:
+        return frame.unit.orders.get(n)
+    origin = frame.destination[n].origin
+    return origin[1] if origin is not None and len(n.shape) == 2 else None
 
 
 def matrix(frame: Frame, v: Value, spec: str, first: str, second: str) -> Value:
@@ -119,14 +132,18 @@ def _matrix_view(
     groups = [g for g in (first, second) if g]
     simple = all(len(g) == 1 for g in groups)
     if not simple:
-        if not core.contiguous or any(g not in lying for g in groups):
+        single = [c for g in groups for c in g if sizes[c] == ONE]  # lies anywhere
+        lying = "".join(c for c in lying if c not in single)
+        parts = {g: "".join(c for c in g if c not in single) for g in groups}
+        if not core.contiguous or any(p not in lying for p in parts.values()):
             return None
-        order: list[str] = []
+        order = [g for g, p in parts.items() if not p]
         k = 0
         while k < len(lying):
-            group = next((g for g in groups if lying.startswith(g, k)), lying[k])
+            found = (g for g, p in parts.items() if p and lying.startswith(p, k))
+            group = next(found, lying[k])
             order.append(group)
-            k += len(group)
+            k += len(parts.get(group, group))
         shape: Shape = tuple(size([sizes[c] for c in g]) for g in order)
         core = frame.reshaped(core, shape)
     else:

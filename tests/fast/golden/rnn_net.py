@@ -230,7 +230,8 @@ def forward(params, text, target, work, rows):
     ) = work["forward"]
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
-    np.add(E, b, out=table)
+    table[...] = b
+    np.add(E, table, out=table)
     np.take(table, text.T, axis=0, out=gathered, mode="clip")
     h_all_part.fill(0)
     for h_before, h_2, gathered_t in zip(h_all_steps, h_all_steps_2, gathered_steps):
