@@ -510,6 +510,7 @@ SHAPED: dict[str, Callable[..., Array]] = {
     "mean_over": _reduced("mean"),
     "max_over": _reduced("max", initial=-np.inf),
     "sigmoid_of_minus": lambda n, sizes, x: _sigmoid(-x),
+    "sigmoid_of_twice": lambda n, sizes, x: _sigmoid(2 * x),
     "softplus_of_minus": lambda n, sizes, x: _softplus(-x),
     "finite": lambda n, sizes, x: np.isfinite(x),
     "masked": lambda n, sizes, g, c: g * c,

@@ -142,6 +142,35 @@ REGISTRY.add(
 )
 REGISTRY.add(
     Op(
+        name="sigmoid_of_twice",
+        args=("x",),
+        family="elementwise",
+        infer=_first(),
+        numpy="1 / (1 + np.exp(-2 * {x}))",
+        number="1 / (1 + float(np.exp(-2 * {x})))",
+        numpy_complex=(
+            "np.exp(np.minimum(2 * {x}, 0)) / (1 + np.exp(np.minimum(2 * {x}, -2 * {x})))"
+        ),
+        numpy_out=(
+            "np.multiply({x}, {-2}, out={out})",
+            "np.exp({out}, out={out})",
+            "np.add({out}, {1}, out={out})",
+            "np.reciprocal({out}, out={out})",
+        ),
+        numpy_out_absolute=(
+            "np.tanh({x}, out={out})",
+            "np.multiply({out}, {0.5}, out={out})",
+            "np.add({out}, {0.5}, out={out})",
+        ),
+        inplace=True,
+        text="sigmoid(2 * {x})",
+        result="s",
+        weight=2,
+        call=True,
+    )
+)
+REGISTRY.add(
+    Op(
         name="softplus_of_minus",
         args=("x",),
         family="elementwise",

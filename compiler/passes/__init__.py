@@ -18,11 +18,13 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import (
+    affine,
     expand,
     fold,
     gates,
     idioms,
     linear,
+    logistic,
     normalisers,
     pools,
     products,
@@ -82,7 +84,14 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "planned",
         2,
-        (*pools.PLANNED, *normalisers.RULES, *reuse.RULES, *selections.RULES),
+        (
+            *pools.PLANNED,
+            *normalisers.RULES,
+            *reuse.RULES,
+            *selections.RULES,
+            *logistic.PLANNED,
+            *affine.RULES,
+        ),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
 )

@@ -19,7 +19,7 @@ from ..ir.dims import ONE, Shape, size
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Program
-from . import tables
+from . import logistic, tables
 from .mapping import map_program, named_in, program_roots
 from .patterns import Rewriter, Rule, number, rule
 from .pools import windows_under
@@ -134,7 +134,7 @@ def before_derivatives(program: Program, level: int) -> Program:
     if level == NAMES_ARE_FENCES:
         fences |= named_in(program)
     else:
-        rules += tables.rules(tables.batch_of(program))
+        rules += logistic.BEFORE + tables.rules(tables.batch_of(program))
     concerned = {op for r in rules for op in r.ops}
     if not any(n.op.name in concerned for n in order):
         return program

@@ -22,9 +22,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..ir.dims import size
-from ..ir.graph import Graph, ancestors
+from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint
+from . import affine
 from .mapping import State, program_roots
 from .patterns import Rewriter
 
@@ -46,13 +47,13 @@ def slopes_ahead(joint: Joint) -> Joint:
 
     def maker(chain: _Chain) -> Callable[[Mapping[Node, Node]], Node]:
         def make(new: Mapping[Node, Node]) -> Node:
-            slope = made[chain.top] = _slope(state.graph, chain, new)
+            slope = made[chain.top] = _slope(rw, chain, new)
             state.graph.hint(slope, "slope")
             return state.graph.apply("mul", new[chain.base], slope)
 
         return make
 
-    rw = Rewriter(state.graph, ())
+    rw = Rewriter(state.graph, affine.RULES)
     instead = {chain.top: maker(chain) for chain in chains}
     state.move(rw.walk(state.order, state.uses, instead=instead))
     image = {n: state.image(m) for n, m in joint.image.items()} or state.table
@@ -205,14 +206,14 @@ class _Term:
         return made
 
 
-def _slope(graph: Graph, chain: _Chain, new: Mapping[Node, Node]) -> Node:
+def _slope(rw: Rewriter, chain: _Chain, new: Mapping[Node, Node]) -> Node:
     """What the base is multiplied by, of new nodes.
 
     Several terms that several operations read are put together before, else a chain of
     `h = sin(h) + h^2` would have twice as many with each step.
     """
     terms: dict[Node, list[_Term]] = {chain.base: [_Term()]}
-    total = _Sum(graph, chain.top)
+    total = _Sum(rw, chain.top)
     read = Counter(a for n in chain.inside for a in chain.linear[n])
     for n in chain.inside:
         a, *rest = n.args
@@ -235,12 +236,14 @@ def _slope(graph: Graph, chain: _Chain, new: Mapping[Node, Node]) -> Node:
 class _Sum:
     """Terms to one node, common factors first."""
 
-    def __init__(self, graph: Graph, like: Node) -> None:
-        self.graph, self.shape = graph, like.shape
+    def __init__(self, rw: Rewriter, like: Node) -> None:
+        self.rw, self.graph, self.shape = rw, rw.graph, like.shape
 
     def of(self, terms: list[_Term]) -> Node:
         """The sum of all terms. What two share most goes before a bracket first."""
         terms = list(terms)
+        read = Counter(f for t in terms for f in t.factors)
+        self.rw.shared.update(f for f, times in read.items() if times > 1)
         while len(terms) > 1:
             i, j = self._nearest(terms)
             second, first = terms.pop(j), terms[i]
@@ -293,13 +296,13 @@ class _Sum:
         for factor in t.factors.elements():
             made = factor if made is None else graph.apply("mul", made, factor)
         if scalar is not None and made is not None and not t.divisors:
-            return graph.apply("mul", made, graph.broadcast(scalar, self.shape))
+            return self.rw.make("mul", made, graph.broadcast(scalar, self.shape))
         if made is None:
             made = graph.broadcast(
                 scalar if scalar is not None else graph.const(1), self.shape
             )
         elif scalar is not None:
-            made = graph.apply("mul", made, graph.broadcast(scalar, self.shape))
+            made = self.rw.make("mul", made, graph.broadcast(scalar, self.shape))
         for divisor in t.divisors.elements():
             made = graph.apply("div", made, divisor)
         return made

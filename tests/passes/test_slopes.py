@@ -8,7 +8,6 @@ import pytest
 from fast.test_programs import agrees
 
 from gradc.compiler import Options, Source, driver
-from gradc.sizes import evaluate
 
 NET = """
 input x: [N, 4]
@@ -77,10 +76,9 @@ def test_recomputed_blocks_keep_the_chain_in_backward() -> None:
     )
     source = Source.from_text("slope.net", text)
     made = driver.compile_source(source, Options(level=2, recompute="blocks"))
-    plain = driver.compile_source(source, Options(level=2, recompute="none"))
-    sizes = {"N": 100}
-    reals = [evaluate(m.signature["work"]["reals"], sizes) for m in (made, plain)]
-    assert reals[0] <= reals[1]
+    forward, _, backward = made.source.partition("def backward")
+    assert "out=slope" in backward
+    assert "out=slope" not in forward
     agrees(text, float, 1e-12)
 
 

@@ -21,7 +21,7 @@ from ...ir.graph import topological
 from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 
-TWO_FORMS = frozenset({"sigmoid", "sigmoid_of_minus", "erf"})
+TWO_FORMS = frozenset({"sigmoid", "sigmoid_of_minus", "sigmoid_of_twice", "erf"})
 """What has a form with an absolute error (`numpy_out_absolute`)."""
 SMALL = 1e-3
 """A constant below may be as small as what is added to it."""
@@ -35,8 +35,8 @@ PASSING = frozenset(
 """As accurate as their arguments, relative to themselves."""
 
 BLUNT = frozenset(
-    """sigmoid sigmoid_of_minus softplus softplus_of_minus softmax logsumexp exp cos cosh
-    arccos normal_cdf einsum2 one_hot""".split()
+    """sigmoid sigmoid_of_minus sigmoid_of_twice softplus softplus_of_minus softmax
+    logsumexp exp cos cosh arccos normal_cdf einsum2 one_hot""".split()
 )
 """An absolute error of their arguments is all that they notice."""
 
