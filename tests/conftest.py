@@ -12,16 +12,11 @@ from typing import Any
 import pytest
 from browsing import browser, opened  # noqa: F401 (fixtures)
 
-from gradc.blas import prepare_blas
-
 # Reasons for which a test may be skipped although every extra is installed: the material
 # is not part of the project, or far too large for it. `--strict-skips` fails on any other.
 ALLOWED_SKIPS = re.compile(
     r"needs (\.\./shared|torch|jax|chromium)\b|torch is not installed"
 )
-
-# The bits of tests are those of the commands that they start.
-prepare_blas()
 
 # Tests compile: what an earlier run has kept would hide a mistake.
 os.environ["GRADC_CACHE"] = "off"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gradc.blas import KERNEL, THREADS, prepare_blas
+from gradc.blas import THREADS, kernel_of_blas
 
 from .contenders import TEXTBOOK, blas_threads, names
 from .workloads import MAIN, WORKLOADS, Workload, prepare
@@ -287,7 +287,7 @@ def machine() -> str:
         f"{os.cpu_count()} cores of {model}; {platform.system()}, Python "
         f"{platform.python_version()}, NumPy {np.__version__} with {blas['name']} "
         f"{blas['version']}, kernel "
-        f"{os.environ.get(KERNEL, 'as it finds')}. {time.strftime('%d %B %Y')}."
+        f"{kernel_of_blas()}. {time.strftime('%d %B %Y')}."
     )
 
 
@@ -301,18 +301,11 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="a contender")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4, help="of a window")
-    parser.add_argument(
-        "--kernel-as-found",
-        action="store_true",
-        help="OpenBLAS's kernel is the one that it finds, not the one that gradc names",
-    )
     parser.add_argument("--markdown", type=Path, help="write the tables there, too")
     given = parser.parse_args()
     unknown = [n for n in given.workloads if n not in WORKLOADS]
     if unknown:
         parser.error(f"no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
-    if not given.kernel_as_found:
-        prepare_blas("blas")
     parts, wrong = [f"{machine()}\n"], False
     results: list[tuple[Workload, list[Entry]]] = []
     for name in given.workloads or MAIN:
