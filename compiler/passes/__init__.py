@@ -18,14 +18,13 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import (
-    affine,
     expand,
     fold,
     gates,
     idioms,
     linear,
-    logistic,
     normalisers,
+    pieces,
     pools,
     products,
     reuse,
@@ -89,8 +88,7 @@ PASSES: tuple[Pass, ...] = (
             *normalisers.RULES,
             *reuse.RULES,
             *selections.RULES,
-            *logistic.PLANNED,
-            *affine.RULES,
+            *pieces.RULES,
         ),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),

@@ -13,11 +13,11 @@ WITHOUT = {
     "from zero on": "z = x @ W\nh = where(z >= 0, z, 0.3 * z)\nloss = mse(h, y)\n",
     "steeper below": "z = x @ W\nh = where(z > 0, z, 3 * z)\nloss = mse(h, y)\n",
     "both": "z = x @ W\nh = where(z > y, 2 * z, -0.5 * z)\nloss = mse(h, y)\n",
-}
-WITH = {
     "a learnt slope": (
         "param a = 0.1\nz = x @ W\nh = where(z > 0, z, a * z)\nloss = mse(h, y)\n"
     ),
+}
+WITH = {
     "two values": "z = x @ W\nh = where(z > 0, z, 0.1 * y)\nloss = mse(h, y)\n",
     "infinite": "z = x @ W\nh = where(z > 0, z, inf * z)\nloss = mean(min(h, y))\n",
 }
@@ -43,5 +43,5 @@ def test_nothing_is_chosen(name: str) -> None:
     steps = source.partition("def forward")[2].partition("def evaluate")[0]
     assert ("where=" in steps) == (name in WITH)
     assert ("np.maximum(" in steps) == (
-        name in ("leaky", "the other way", "from zero on")
+        name in ("leaky", "the other way", "from zero on", "a learnt slope")
     )
