@@ -173,3 +173,24 @@ def test_flat_places_beside_images(name: str) -> None:
     if "y" not in PLACES[name]:
         head = head.replace("input y: int[N, 5, 4]\n", "")
     agrees(f"{head}{PLACES[name]}\n", float, 1e-12)
+
+
+PRODUCTS = {  # whose results have rows and columns by turns, or one column
+    "a channel": "loss = mse(conv2d(relu(conv2d(x, K)), K[:, :, :1, :1])[..., 0], x[..., 0])",
+    "spread": "loss = mean(conv_transpose2d(x, L, stride = 2)^2)",
+    "experts": 'loss = mean(einsum("n h w c, e c k -> n h w e k", x, E)^2)',
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_are_written_where_they_are_wanted(name: str) -> None:
+    body = PRODUCTS[name]
+    params = {"K": "[3, 3, 3, 1]", "L": "[3, 3, 3, 2]", "E": "[4, 3, 2]"}
+    (param,) = (
+        f"param {p}: {s} = normal(0, 1)" for p, s in params.items() if p in body
+    )
+    text = f"input x: [N, 5, 4, 3]\n{param}\n{body}\n"
+    agrees(text, float, 1e-12)
+    source = compiled(text).source
+    steps = source[source.index("def forward") : source.index("def evaluate")]
+    assert "tensordot" not in steps and " @ " not in steps

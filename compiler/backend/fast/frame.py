@@ -147,8 +147,10 @@ class Frame:
         return self._array(n, n.shape, None)
 
     def _array(self, n: Node, shape: Shape, kind: Kind | None) -> Value:
-        """An array of the plan that `n` is the value of."""
+        """An array of the plan that `n` is the value of, or is copied from to its place."""
         kind = kind or n.kind
+        if n in self.destination:
+            return self.new(shape, kind, "laid_out")
         storage = Storage(size(shape), kind)
         root = Root(kind, shape, storage, node=n, function=self.function)
         return self.table.whole(root)

@@ -289,7 +289,7 @@ def take(frame: Frame, n: Node) -> bool:
     v, i = frame.value(x), frame.value(index)
     if not index.shape:
         return False
-    out = frame.make(n)
+    out = frame.make_flat(n)  # where out lies turned, NumPy makes an array beside it
     frame.emit(
         f"np.take({v.token}, {i.token}, axis={axis}, out={out.token}, " 'mode="clip")',
         out,
