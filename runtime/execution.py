@@ -59,6 +59,18 @@ def execute(
     return space
 
 
+def function_of(source: str, name: str) -> ast.FunctionDef:
+    """A function of a module's text as `execute` executes it, with its lines as they are."""
+    start = source.index(f"\ndef {name}(") + 1
+    stop = source.find("\n\n\ndef ", start)
+    tree = ast.parse(source[start : stop if stop >= 0 else len(source)])
+    ast.increment_lineno(tree, source.count("\n", 0, start))
+    (function,) = tree.body
+    assert isinstance(function, ast.FunctionDef)
+    _place(function.body)
+    return function
+
+
 def _place(body: Sequence[ast.stmt]) -> None:
     """`np.add(a, b, out=c)` becomes `np.add(a, b, c)`, as statements of a function."""
     stack = list(body)

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .buffers import Buffers
+from .accumulation import Accumulation
+from .buffers import Buffers, moved
 from .execution import computing
 from .network import Network, Noise, State, Step
 from .sizes import evaluate, symbols
@@ -35,6 +36,7 @@ Array = NDArray[Any]
 
 MOST = 16  # shards
 LEAST_SECONDS = 1e-3  # of a shard: handing it to a thread takes a twentieth of that
+LEAST_ADDED = 1 << 18  # numbers: fewer are added by one thread
 LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
 # What the rule counts with, on every machine: K is a matter of the program and the batch.
 PRODUCTS = 80e9  # operations of a product of matrices a second
@@ -147,6 +149,14 @@ class _Sum:
     loss: float
     gradient: Array
 
+    def precedes(self, level: int, index: int) -> bool:
+        """Is it the first of a pair whose second is this one?"""
+        return (self.level, self.index + 1) == (level, index) and index % 2 == 1
+
+    def with_next(self, loss: float) -> _Sum:
+        """The pair's, once the second's gradient is added in the place of the first."""
+        return _Sum(self.level + 1, self.index // 2, self.loss + loss, self.gradient)
+
 
 class _Worker:
     """One thread's memory: buffers, vectors for gradients, and sums that wait."""
@@ -157,6 +167,8 @@ class _Worker:
         self.sums: list[_Sum] = []
         made, signature = network.module["buffers"], network.signature
         self.buffers = Buffers(made, signature, first.dtype, network.views(first))
+        self.room = first[:0]  # for the parts of a gradient that is added to a sum
+        self.pairs: dict[int, tuple[tuple[Array, Array], ...]] = {}
 
     def vector(self) -> Array:
         """Where the gradient of the next shard goes: of a run's first shard, `first`."""
@@ -169,25 +181,51 @@ class _Worker:
         self, shapes: Hashable, sizes: Mapping[str, int], vector: Array
     ) -> dict[str, Any]:
         """Buffers for a shard whose gradient goes there."""
-        return self.buffers.filling(shapes, lambda: sizes, self.vectors[0], vector)
+        own = self.vectors[0]
+        if vector is own:
+            work: dict[str, Any] = self.buffers.of(shapes, lambda: sizes)[0]
+            return work
+        return self.buffers.other(
+            shapes, lambda: sizes, vector, lambda work: moved(work, own, vector)
+        )
+
+    def work_in_parts(
+        self, shapes: Hashable, sizes: Mapping[str, int], parts: Accumulation
+    ) -> dict[str, Any]:
+        """Buffers for a shard whose gradient is added up as it is made."""
+        own = self.vectors[0]
+        if not self.room.size:
+            self.room = parts.room(own.dtype)
+        return self.buffers.other(
+            shapes,
+            lambda: sizes,
+            self.room,
+            lambda work: parts.work(work, own, self.room),
+        )
+
+    def pairs_of(
+        self, total: Array, parts: Accumulation
+    ) -> tuple[tuple[Array, Array], ...]:
+        """What is added to what: see `Accumulation.pairs`."""
+        found = self.pairs.get(id(total))
+        if found is None:
+            found = self.pairs[id(total)] = parts.pairs(total, self.room)
+        return found
+
+    def partner(self, index: int) -> _Sum | None:
+        """The shard before, where it waits for this one."""
+        waits = bool(self.sums) and self.sums[-1].precedes(0, index)
+        return self.sums[-1] if waits else None
 
     def add(self, found: _Sum) -> None:
         """Add a shard's to what waits for it, like a binary counter."""
-        while self.sums and self._paired(self.sums[-1], found):
+        while self.sums and self.sums[-1].precedes(found.level, found.index):
             waiting = self.sums.pop()
-            self.free.append(found.gradient)
-            found = self._joined(waiting, found)
+            if found.gradient is not waiting.gradient:
+                np.add(waiting.gradient, found.gradient, out=waiting.gradient)
+                self.free.append(found.gradient)
+            found = waiting.with_next(found.loss)
         self.sums.append(found)
-
-    @staticmethod
-    def _paired(a: _Sum, b: _Sum) -> bool:
-        return a.level == b.level and a.index + 1 == b.index and a.index % 2 == 0
-
-    @staticmethod
-    def _joined(a: _Sum, b: _Sum) -> _Sum:
-        """Their sum, in the place of the first."""
-        np.add(a.gradient, b.gradient, out=a.gradient)
-        return _Sum(a.level + 1, a.index // 2, a.loss + b.loss, a.gradient)
 
     def forget(self) -> None:
         """The sums of the last step: their memory is free again."""
@@ -234,6 +272,8 @@ class _Sharded:
         self.cuts: dict[tuple[Any, ...], _Cut] = {}
         self.workers: list[_Worker] = []
         self.team: Team | None = None
+        self.lock = threading.Lock()
+        self.accumulation: Accumulation | None = None
 
     def _axis(self, shape: Sequence[Any]) -> int | None:
         """Where an array has the rows."""
@@ -299,8 +339,11 @@ class _Sharded:
 
         def work() -> None:
             for i in shards:
-                into, own = worker.vector(), cut.slices[i]
-                loss = self._shard(worker, into, own, cut, arrays, noise or {}, d_loss)
+                partner, own = worker.partner(i), cut.slices[i]
+                into = partner.gradient if partner else worker.vector()
+                loss = self._shard(
+                    worker, into, own, cut, arrays, noise or {}, d_loss, bool(partner)
+                )
                 worker.add(_Sum(0, i, loss, into))
 
         return work
@@ -314,7 +357,9 @@ class _Sharded:
         arrays: Sequence[Array],
         noise: Noise,
         d_loss: float,
+        adding: bool,
     ) -> float:
+        """Its loss; its gradient is written `into` a vector, or `adding` to what is there."""
         rows = own.stop - own.start
         parts = [_part(a, axis, own) for a, axis in zip(arrays, self.axes, strict=True)]
         drawn = (
@@ -322,23 +367,66 @@ class _Sharded:
         )
         shapes = tuple([part.shape for part in parts])
         sizes = {**cut.sizes, self.row_dim: rows}
-        work = worker.work((rows, shapes), sizes, into)
+        key = (rows, shapes)
+        if adding:
+            added = self._added(worker, key, sizes)
+            work = worker.work_in_parts(key, sizes, added)
+        else:
+            work = worker.work(key, sizes, into)
         whole = (cut.rows,) if self.passes_rows else ()
         loss, saved, *_ = self.network.module["forward"](
             *self.leading, *(drawn if self.random else ()), *parts, work, *whole
         )
-        self.network.module["backward"](saved, d_loss, work)
+        if adding:
+            added.adding(saved, d_loss, work, worker.pairs_of(into, added))
+        else:
+            self.network.module["backward"](saved, d_loss, work)
         return float(loss)
+
+    def _added(
+        self, worker: _Worker, key: Hashable, sizes: Mapping[str, int]
+    ) -> Accumulation:
+        """How a gradient is added to another in parts: one for all workers."""
+        with self.lock:
+            if self.accumulation is None:
+                own = worker.vectors[0]
+                work = worker.work(key, sizes, own)
+                self.accumulation = Accumulation(self.network, work, own)
+            return self.accumulation
 
     def _gathered(self, threads: int) -> float:
         """The sums of the threads, paired up. The first shard of all was written into ∇, so
         that the last sum is there."""
         sums = [s for worker in self.workers[:threads] for s in worker.sums]
+        joined = []
         while len(sums) > 1:
-            paired = [_Worker._paired(a, b) for a, b in pairwise(sums)]
-            i = paired.index(True)
-            sums[i : i + 2] = [_Worker._joined(*sums[i : i + 2])]
+            pairs = [a.precedes(b.level, b.index) for a, b in pairwise(sums)]
+            i = pairs.index(True)
+            first, second = sums[i : i + 2]
+            joined.append((first.gradient, second.gradient))
+            sums[i : i + 2] = [first.with_next(second.loss)]
+        self._add(joined, threads)
         return sums[0].loss
+
+    def _add(self, pairs: Sequence[tuple[Array, Array]], threads: int) -> None:
+        """The second of each pair to the first, in turn, on all threads where that pays."""
+        size = self.nabla.size
+        if len(pairs) * size < LEAST_ADDED or self.team is None:
+            threads = 1
+
+        def part(lo: int, hi: int) -> Callable[[], None]:
+            def work() -> None:
+                for a, b in pairs:
+                    np.add(a[lo:hi], b[lo:hi], a[lo:hi])
+
+            return work
+
+        at = [size * t // threads for t in range(threads + 1)]
+        work = [part(lo, hi) for lo, hi in pairwise(at)]
+        if threads == 1 or self.team is None:
+            work[0]()
+        else:
+            self.team.run(work)
 
 
 def _part(array: Any, axis: int | None, rows: slice) -> Any:
