@@ -7,11 +7,11 @@ its size a polynomial in the sizes of the data). Out: a place for each storage i
 * A storage lives from its first write through any view to its last read through any view.
 * An instruction may say whose place its result can take (`over`): of those that die there,
   the first one gives its place to the result.
-* Slots are filled in one pass: what died is freed, and the result gets the smallest free
-  slot that holds it (of equal ones the last that was freed), else the largest free one is
-  enlarged, else a new one is opened; what lives from one function into the next, one of its
-  own size alone. A slot is as large as its largest tenant. Sizes are compared as
-  polynomials; where that decides nothing, nothing is shared.
+* Slots are filled with the largest storages first, those of one size in order: each takes
+  the smallest slot that nobody is in while it lives (of equal ones the last that was left),
+  else a new one. So small ones lie where large ones are not at the time, and no slot is
+  larger than what it was made for. Sizes are compared as polynomials; where that decides
+  nothing, nothing is shared.
 * A loop is one instruction with a body: what it touches outside lives for all of it, and
   what only its body touches shares memory within one step.
 
@@ -20,10 +20,11 @@ its size a polynomial in the sizes of the data). Out: a place for each storage i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from itertools import product as choices
 
 from ..ir.dims import Coefficient, Dim, Poly
@@ -89,32 +90,22 @@ class Layout:
         return total
 
 
-ROOM = 4  # how many times its own size a slot may have that a value takes: `sparing`
-TYPICAL = 64  # what a size of the data is taken to be where two plans are compared
+TYPICAL = 64  # what a size of the data is taken to be where sizes are put in order
 
 
-def plan(uses: Sequence[Use], boundary: int = 0, sparing: bool = False) -> Layout:
-    """Assign places. What nobody writes first is taken to be there from the start.
-
-    `boundary`: how many instructions come before a call returns and another one goes on.
-    `sparing`: tried as well, where values are of very different sizes, is that a small one
-    takes no large slot, so that the next large one finds it. The plan that needs less is taken.
-    """
+def plan(uses: Sequence[Use]) -> Layout:
+    """Assign places. What nobody writes first is taken to be there from the start."""
     layout = Layout()
     _merge(uses, layout)
-    _Planner(layout, _saved(uses, boundary, layout)).run(uses)
-    if sparing:
-        other = Layout(merged=layout.merged)
-        _Planner(other, _saved(uses, boundary, other), sparing).run(uses)
-        if _typical(other) < _typical(layout):
-            return other
+    lives = _Lives(layout)
+    lives.run(uses)
+    _fill(lives, layout)
     return layout
 
 
-def _typical(layout: Layout) -> Fraction:
-    """The elements of a plan for data of a typical size."""
-    terms = layout.total("real").terms
-    return sum((c * TYPICAL ** len(m) for m, c in terms), Fraction(0))
+def _typical(d: Dim) -> Fraction:
+    """A size for data of a typical size."""
+    return sum((c * TYPICAL ** len(m) for m, c in d.value.terms), Fraction(0))
 
 
 # ------------------------------------------------------------------------ lifetimes
@@ -136,18 +127,6 @@ def last_touch(uses: Sequence[Use], home: Layout) -> dict[Storage, int]:
         for s in touched(use):
             last[home.home(s)] = i
     return last
-
-
-def _saved(uses: Sequence[Use], boundary: int, home: Layout) -> set[Storage]:
-    """What lives across the boundary, and what lies in its place before it."""
-    written: set[Storage] = set()
-    for use in uses[:boundary]:
-        written.update(touched(use))
-    saved = {s for use in uses[boundary:] for s in touched(use) if s in written}
-    for use in reversed(uses[:boundary]):
-        if use.writes and use.writes[0] in saved:
-            saved.update(s for s in use.over if not s.given)
-    return {home.home(s) for s in saved}
 
 
 def _merge(uses: Sequence[Use], layout: Layout) -> None:
@@ -175,50 +154,67 @@ def _merge(uses: Sequence[Use], layout: Layout) -> None:
                 break
 
 
-class _Planner:
-    """One pass over the instructions."""
+@dataclass(eq=False)
+class _Tenant:
+    """Storages that follow one another in one place, each made of the one before."""
 
-    def __init__(
-        self, layout: Layout, saved: set[Storage], sparing: bool = False
-    ) -> None:
+    storages: list[Storage]
+    start: int  # both in the order of all instructions, those of bodies among them
+    end: int = -1
+
+    @property
+    def kind(self) -> Kind:
+        return self.storages[0].kind
+
+    @property
+    def size(self) -> Dim:
+        return self.storages[0].size
+
+
+class _Lives:
+    """Who lives when: one pass over the instructions."""
+
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.saved = saved
-        self.sparing = sparing
-        self.free: list[int] = []
+        self.tenants: list[_Tenant] = []
+        self.of: dict[Storage, _Tenant] = {}
+        self.dying: dict[Use, list[_Tenant]] = {}
+        self.now = -1
 
     def run(self, uses: Sequence[Use]) -> None:
         """One sequence: the whole program, or the body of a loop."""
         layout = self.layout
         last = last_touch(uses, layout)
-        mine: set[Storage] = set()  # placed in this sequence, so freed in it
+        mine: set[Storage] = set()  # written first in this sequence, so freed in it
         for i, use in enumerate(uses):
-            dying = [
+            self.now += 1
+            here = [
                 s
-                for s in map(layout.home, touched(use))
+                for s in dict.fromkeys(map(layout.home, touched(use)))
                 if s in mine and last.get(s) == i
             ]
-            dying = list(dict.fromkeys(dying))
             for k, w in enumerate(use.writes):
                 w = layout.home(w)
-                if w.given or w in layout.place:
+                if w.given or w in self.of:
                     continue
-                taken = self._taken(w, use, dying) if k == 0 else None
-                if taken is not None:
-                    dying.remove(taken)
-                    mine.discard(taken)
-                    layout.place[w] = layout.place[taken]
-                    layout.slots[layout.place[w]].tenants.append(w)
+                before = self._taken(w, use, here) if k == 0 else None
+                if before is not None:
+                    here.remove(before)
+                    mine.discard(before)
+                    self.of[w] = self.of[before]
+                    self.of[w].storages.append(w)
                 else:
-                    self._open(w)
+                    self.of[w] = _Tenant([w], self.now)
+                    self.tenants.append(self.of[w])
                 mine.add(w)
                 if last[w] == i:
-                    dying.append(w)
+                    here.append(w)
             if use.body:
                 self.run(use.body)
-            for s in dying:
-                mine.discard(s)
-                self.free.append(layout.place[s])
-            layout.freed[use] = [layout.place[s] for s in dying]
+            mine.difference_update(here)
+            self.dying[use] = [self.of[s] for s in here]
+            for tenant in self.dying[use]:
+                tenant.end = self.now
 
     def _taken(self, w: Storage, use: Use, dying: list[Storage]) -> Storage | None:
         for s in map(self.layout.home, use.over):
@@ -226,40 +222,80 @@ class _Planner:
                 return s
         return None
 
-    def _open(self, w: Storage) -> None:
-        """The smallest free slot that holds it, the largest enlarged, or a new one.
 
-        What is saved takes none that is larger than itself: it would be so for long.
-        """
-        slots = self.layout.slots
-        free = [k for k in self.free if slots[k].kind == w.kind]
-        if w in self.saved:
-            fits = at_most if self.sparing else Dim.__eq__
-            free = [k for k in free if fits(slots[k].size, w.size)]
-        fitting = [k for k in free if at_most(w.size, slots[k].size)]
-        if self.sparing:
-            fitting = [k for k in fitting if at_most(slots[k].size, w.size * ROOM)]
-        chosen: int | None = None
-        if fitting:
-            chosen = fitting[0]
-            for k in fitting[1:]:  # of equal ones that freed last: it is in the cache
-                if at_most(slots[k].size, slots[chosen].size):
-                    chosen = k
-        else:
-            for k in free:
-                if not at_most(slots[k].size, w.size):
-                    continue
-                if chosen is None or at_most(slots[chosen].size, slots[k].size):
-                    chosen = k
-            if chosen is not None:
-                slots[chosen].size = w.size
-        if chosen is None:
-            slots.append(Slot(w.kind, w.size))
-            chosen = len(slots) - 1
-        else:
-            self.free.remove(chosen)
-        self.layout.place[w] = chosen
-        slots[chosen].tenants.append(w)
+Gap = tuple[int, int, int, int]  # which sizes, minus its start, its end, and the slot
+
+
+class _Slots:
+    """Slots, filled with the largest tenants first."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[Kind, Dim]] = []
+        self.tenants: list[list[_Tenant]] = []  # in order
+
+    def fill(self, tenants: Sequence[_Tenant], never: int) -> None:
+        """Tenants of one kind and size, in order. `never`: when nothing is left to do."""
+        kind, size = tenants[0].kind, tenants[0].size
+        waiting: list[tuple[int, Gap]] = []
+        known: dict[Dim, int] = {}  # slots that hold one, the smallest size the first
+        for k in range(len(self.sizes) - 1, -1, -1):
+            if self.sizes[k][0] == kind and at_most(size, self.sizes[k][1]):
+                rank = known.setdefault(self.sizes[k][1], len(known))
+                waiting += self._gaps(k, rank, never)
+        heapify(waiting)
+        mine = known.setdefault(size, -1)
+        free: list[Gap] = []
+        for tenant in tenants:
+            while waiting and waiting[0][0] < tenant.start:
+                heappush(free, heappop(waiting)[1])
+            short: list[Gap] = []
+            found: Gap | None = None
+            while free and found is None:
+                gap = heappop(free)
+                if gap[2] > tenant.end:
+                    found = gap
+                elif gap[2] > tenant.start:
+                    short.append(gap)
+            for gap in short:
+                heappush(free, gap)
+            if found is None:
+                self.sizes.append((kind, size))
+                self.tenants.append([])
+                found = (mine, 1, never, len(self.sizes) - 1)
+            rank, _, end, k = found
+            self.tenants[k].append(tenant)
+            heappush(waiting, (tenant.end, (rank, -tenant.end, end, k)))
+        for lodged in self.tenants:
+            lodged.sort(key=lambda t: t.start)
+
+    def _gaps(self, k: int, rank: int, never: int) -> Iterator[tuple[int, Gap]]:
+        """When nobody is in a slot, with when that begins."""
+        begin = -1
+        for tenant in self.tenants[k]:
+            if tenant.start - begin > 1:
+                yield begin, (rank, -begin, tenant.start, k)
+            begin = tenant.end
+        yield begin, (rank, -begin, never, k)
+
+
+def _fill(lives: _Lives, layout: Layout) -> None:
+    """Give every tenant its slot; slots are numbered as they are first used."""
+    classes: dict[tuple[Kind, Dim], list[_Tenant]] = {}
+    for tenant in lives.tenants:
+        classes.setdefault((tenant.kind, tenant.size), []).append(tenant)
+    slots = _Slots()
+    for key in sorted(classes, key=lambda key: -_typical(key[1])):
+        slots.fill(classes[key], lives.now + 1)
+    order = sorted(range(len(slots.sizes)), key=lambda k: slots.tenants[k][0].start)
+    place: dict[_Tenant, int] = {}
+    for k in order:
+        lodged = slots.tenants[k]
+        place.update((t, len(layout.slots)) for t in lodged)
+        slot = Slot(*slots.sizes[k], [s for t in lodged for s in t.storages])
+        layout.slots.append(slot)
+    layout.place.update((s, place[t]) for s, t in lives.of.items())
+    for use, dying in lives.dying.items():
+        layout.freed[use] = [place[t] for t in dying]
 
 
 # ------------------------------------------------------------------------ sizes

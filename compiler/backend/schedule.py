@@ -83,6 +83,7 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
         )
         scheduler.function.numbers = numbers
         scheduler.ahead = options.recompute == "blocks"
+        scheduler.slopes = frozenset(joint.ahead) if name == "forward" else frozenset()
         made = scheduler.run(order[::-1] if backward else order, shared, keep)
         functions[name] = made
         if planned:  # an operation a line: a line of its own kind
@@ -102,7 +103,9 @@ def schedule(joint: Joint, options: Settings, numbers: bool = False) -> Plan:
         again, keep = _saved(
             joint, views, [n for _, n in results], options.recompute or "none"
         )
-        collected = [n for n in keep if is_projection(n) or n in joint.ahead]
+        collected = [
+            n for n in keep if is_projection(n) or n in joint.ahead or _is_argument(n)
+        ]
         keep |= _alike(joint, views, keep)
         forward = add("forward", results, primal_bound, keep=keep, collected=collected)
         saved = _saved_order(leaves, forward, keep)
@@ -191,9 +194,11 @@ def _saved(
     that are saved, through what it takes again."""
     gradients = list(joint.gradients.values())
     forward = ancestors(results)
-    # what backward alone reads off a loop of forward is collected there
+    # what backward alone reads off a loop of forward is collected there, and an input
+    # that no value of forward needs is an argument of it all the same
     beyond = ancestors(gradients, stop=forward)
     collected = {n for n in beyond if is_projection(n) and n.args[0] in forward}
+    collected |= {n for n in beyond if n not in forward and _is_argument(n)}
     collected.update(joint.ahead if how != "blocks" else ())
     if not collected <= forward:
         forward |= ancestors(collected)
@@ -208,6 +213,10 @@ def _saved(
         return set(), saved
     again = cheap(views, saved, {r.equation for r in joint.program.training.losses})
     return again, _read_of(views, forward, read, again)
+
+
+def _is_argument(n: Node) -> bool:
+    return n.op.name in ("input", "param", "state", "noise")
 
 
 def _read_of(
@@ -301,6 +310,7 @@ class _Scheduler:
         self.views = views
         self.level = level
         self.ahead = False  # does what is computed again stand first in its block?
+        self.slopes: frozenset[Node] = frozenset()  # that forward computes for backward
         self.leaves = leaves
         hand = frozenset(at_hand)
         self.live = ancestors([*(n for _, n in results), *collected], stop=hand)
@@ -476,9 +486,10 @@ class _Scheduler:
 
         states = {n for path, n in f.results if path} if f.name == "forward" else set()
 
-        def last(n: Node) -> bool:
-            """The state after a step: what the equation itself says goes first."""
-            return n in states and n not in f.bound
+        def last(n: Node) -> tuple[bool, bool]:
+            """A slope before the value beside it, which can then lie where its argument is;
+            the state after a step last: what the equation itself says goes before."""
+            return n not in self.slopes, n in states and n not in f.bound
 
         order = rank if f.name == "backward" else last
         for i, block in enumerate(blocks):

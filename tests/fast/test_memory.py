@@ -64,8 +64,8 @@ def test_the_smallest_slot_that_fits_is_taken() -> None:
     assert layout.place[new] == layout.place[small]
 
 
-def test_what_is_saved_takes_no_larger_slot() -> None:
-    """Else a small value would hold a large slot until another function reads it."""
+def test_what_lives_long_leaves_larger_slots_to_what_needs_them() -> None:
+    """Else a small value would hold a large slot while another large one is made."""
     wide, z, h, later, end = real(3 * N), real(N), real(N), real(3 * N), real(1)
     uses = [
         Use((wide,), ()),
@@ -76,10 +76,26 @@ def test_what_is_saved_takes_no_larger_slot() -> None:
     ]
     dead = [Use((wide,), ()), Use((end,), (wide,)), *uses[1:]]
     for sequence in (uses, dead):
-        layout = plan(sequence, boundary=len(sequence) - 2)
+        layout = plan(sequence)
         assert layout.place[z] == layout.place[h]
         assert layout.slots[layout.place[h]].size == N
         assert layout.place[later] == layout.place[wide]
+
+
+def test_small_values_lie_where_large_ones_are_not_at_the_time() -> None:
+    large, small, other, again = real(4 * N), real(N), real(2 * N), real(4 * N)
+    layout = plan(
+        [
+            Use((small,), ()),
+            Use((other,), (small,)),
+            Use((large,), (other,)),
+            Use((again,), (), over=(large,)),
+            Use((), (large, again)),
+        ]
+    )
+    assert layout.place[small] == layout.place[large]
+    assert layout.place[other] == layout.place[again]
+    assert layout.total("real").terms == (8 * N).value.terms
 
 
 def test_sizes_that_cannot_be_compared_share_nothing() -> None:
