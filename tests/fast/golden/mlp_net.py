@@ -35,8 +35,8 @@ def buffers(N, dtype, gradients=None):
 
     slot_1 (N * hidden): h, mask.
     slot_2 (N * hidden): scores, shifted, d_h, d_z.
-    slot_3 (N): m, total, share.
-    slot_4 (10 * N): turned, e, d_scores.
+    slot_3 (10 * N): turned, e, d_scores.
+    slot_4 (N): m, total, share.
     slot_5 (N): difference.
     slot_6 (N, whole numbers): at.
     slot_7 (N): picked.
@@ -51,8 +51,8 @@ def buffers(N, dtype, gradients=None):
     }
     slot_1 = np.empty(N * hidden, dtype)
     slot_2 = np.empty(N * hidden, dtype)
-    slot_3 = np.empty(N, dtype)
-    slot_4 = np.empty(10 * N, dtype)
+    slot_3 = np.empty(10 * N, dtype)
+    slot_4 = np.empty(N, dtype)
     slot_5 = np.empty(N, dtype)
     slot_6 = np.empty(N, np.intp)
     slot_7 = np.empty(N, dtype)
@@ -60,12 +60,12 @@ def buffers(N, dtype, gradients=None):
     h = slot_1.reshape(N, hidden)
     zeros = all_zeros.reshape(N, hidden)
     scores = slot_2[: 10 * N].reshape(N, 10)
-    turned = slot_4.reshape(10, N)
+    turned = slot_3.reshape(10, N)
     scores_T = scores.T
-    m = slot_3.reshape(N, 1)
+    m = slot_4.reshape(N, 1)
     m_flat = m.reshape(N)
     shifted = scores
-    e = slot_4.reshape(N, 10)
+    e = slot_3.reshape(N, 10)
     ones = np.ones(10, dtype)
     total = m
     total_flat = total.reshape(N)

@@ -34,11 +34,11 @@ def buffers(N, T, dtype, gradients=None):
     """Return the memory of a step: a plan in which values share it.
 
     slot_1 (hidden * hidden): table, W_turned.
-    slot_2 (N * T * hidden): gathered, m, difference, d_h_after, d_gathered.
+    slot_2 (N * T * hidden): gathered, shifted, d_h_after, d_gathered.
     slot_3 (N * T * hidden + N * hidden): h_all.
-    slot_4 (N * T * hidden): shifted, difference_2, which.
-    slot_5 (12 * N * T): turned, e, d_logits.
-    slot_6 (N * T): total_2, share.
+    slot_4 (N * T * hidden): turned, total_2, share, difference_2, which.
+    slot_5 (12 * N * T): m, e, d_logits.
+    slot_6 (N * T): difference.
     slot_7 (N * T, whole numbers): laid_out, at_2.
     slot_8 (N * T, whole numbers): at, laid_out_2.
     slot_9 (N * T): picked.
@@ -70,11 +70,11 @@ def buffers(N, T, dtype, gradients=None):
     h_all_steps_2 = list(h_all[1:])
     gathered_steps = list(gathered)
     h_all_rows = h_all[1:].reshape(N * T, hidden)
-    shifted = slot_4[: 12 * N * T].reshape(T, N, 12)
+    shifted = slot_2[: 12 * N * T].reshape(T, N, 12)
     shifted_rows = shifted.reshape(N * T, 12)
-    turned = slot_5.reshape(12, N * T)
+    turned = slot_4[: 12 * N * T].reshape(12, N * T)
     shifted_T = shifted.reshape(N * T, 12).T
-    m = slot_2[: N * T].reshape(T, N, 1)
+    m = slot_5[: N * T].reshape(T, N, 1)
     m_flat = m.reshape(N * T)
     shifted_turned = shifted.swapaxes(0, 1)
     m_turned = m.swapaxes(0, 1)
@@ -82,10 +82,10 @@ def buffers(N, T, dtype, gradients=None):
     e_turned = e.swapaxes(0, 1)
     e_rows = e.reshape(N * T, 12)
     ones = np.ones(12, dtype)
-    total_2 = slot_6.reshape(T, N, 1)
+    total_2 = slot_4[: N * T].reshape(T, N, 1)
     total_2_flat = total_2.reshape(N * T)
     total_2_T = total_2.reshape(T, N).T
-    difference = slot_2[: N * T].reshape(T, N)
+    difference = slot_6.reshape(T, N)
     difference_T = difference.T
     laid_out = slot_7.reshape(T, N)
     laid_out_flat = laid_out.reshape(N * T)
