@@ -55,8 +55,10 @@ OPS = [
     if op.samples is not None or op.name in ("iota", "size")
 ]
 # Asked for more often: what fits seldom (domains), or is simplified away (not).
-SELDOM = ["tan", "log", "not", "arcsin", "max", "arccos", "log1p", "or"]
-SELDOM += ["all", "and", "any", "inv", "logdet", "polygamma", "cholesky"]
+SELDOM = """
+    tan log not arcsin max arccos log1p or all and any inv logdet polygamma cholesky
+    pow maximum where minimum power
+    """.split()
 TURNS = [*OPS, *SELDOM]
 SMOOTH = {
     "exp",

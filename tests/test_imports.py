@@ -108,7 +108,7 @@ def may_explain(module: str) -> bool:
 
 FORBIDDEN_AMONG_STAGES = {
     "ir": {"ops", "frontend", "lowering", "autodiff", "passes", "backend"},
-    # The derivative of a loop is that of its body: ops/loop.py runs the same sweep on it.
+    # The derivative of a loop is that of its body: ops/loops runs the same sweep on it.
     "ops": {"frontend", "lowering", "passes", "backend"},
     "autodiff": {"frontend", "lowering", "passes", "backend"},
     "passes": {"frontend", "lowering", "autodiff", "backend"},

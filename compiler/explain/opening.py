@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ..ir.graph import Graph, rebuild, topological
 from ..ir.node import Node
 from ..ir.program import Binding, Input, Mode, Program, Root
-from ..ops.loop import formal
+from ..ops.loops import formal
 
 Watched = Mapping[Node, Sequence[Node]]
 

@@ -21,7 +21,7 @@ from ..ir.dims import as_shape
 from ..ir.graph import topological, users
 from ..ir.node import Node
 from ..ir.program import Input, Program
-from ..ops.loop import formals, parts
+from ..ops.loops import formals, parts
 from .activations import Function, curve, functions, slope
 from .opening import Opened, open_loops
 

@@ -41,6 +41,7 @@ class Graph:
         self.loops: dict[Node, tuple[str, tuple[str, ...]]] = {}
         # loop -> what its body is made of: the roles of the formals below each node
         self.roles: dict[Node, dict[Node, frozenset[str]]] = {}
+        self.bounds: dict[Node, Any] = {}  # what is proved of values: ops/bounds.py
         self.drafts = 0  # loops begun: each tags its formals with a number of its own
 
     def __len__(self) -> int:
@@ -57,6 +58,7 @@ class Graph:
         self.hints.clear()
         self.loops.clear()
         self.roles.clear()
+        self.bounds.clear()
 
     # ------------------------------------------------------------------ making nodes
     @contextmanager

@@ -21,7 +21,7 @@ from ..ir.dims import size as count
 from ..ir.graph import ancestors, topological
 from ..ir.node import Node, Origin
 from ..ir.program import Equation, Input, Mode, Program, Root, Rows
-from ..ops.loop import parts as loop_parts
+from ..ops.loops import parts as loop_parts
 from .context import Lowering, Made, Shared
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """`for t in T { … }`: a loop at run time.
 
-The body is lowered once, on the formals of a `Draft` (`ops/loop.py`): names from outside
+The body is lowered once, on the formals of a `Draft` (`ops/loops`): names from outside
 that it continues are carries, `x[:, t]` is the step's slice of a sequence, whatever else it
 reads from outside is a capture. Behind the loop a carried name holds the last step's value,
 and `y[:, t] = e` has become a value with the steps on that axis.
@@ -19,7 +19,7 @@ from ..ir.dims import Dim, Shape, plain
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Binding
-from ..ops.loop import Draft
+from ..ops.loops import Draft
 from ..source import Span
 from . import paths
 from .context import Lowering

@@ -2,41 +2,50 @@
 
 Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
 
-    elementwise   exp, tanh, maximum, where …       contraction   einsum2
-    reduction     sum, max, logsumexp, softmax …    layout        reshape, slice, concat …
-    indexing      take, pick, one_hot …             leaves        input, param, const …
-    window        windows, fold                 loop          the run-time loop
-    special       arctan, lgamma, digamma …     matrices      solve, cholesky, logdet
-    derived       functions made of ops: mean, prod, norm2 …
+    arithmetic      add, mul, div, pow …              contraction   einsum2
+    transcendental  exp, log, tanh, sqrt …            layout        reshape, slice, concat …
+    piecewise       maximum, where, lt, and …         indexing      take, pick, one_hot …
+    special         arctan, erf, lgamma, digamma …    window        windows, fold
+    stops           cast, stop: no gradient           loops         the run-time loop
+    reduction       sum, max, logsumexp, softmax …    matrices      solve, cholesky, logdet
+    leaves          input, param, const …             emission      what one line of NumPy does
+    derived         functions made of ops: mean, prod, norm2 …
     zeros, stability: the rules that every constructor obeys
+    bounds: what is proved of a value, whatever the data are
 """
 
 from . import (
+    arithmetic,
     contraction,
     derived,
-    elementwise,
     emission,
     indexing,
     layout,
     leaves,
-    loop,
+    loops,
     matrices,
+    piecewise,
     reduction,
     special,
+    stops,
+    transcendental,
     window,
 )
 
 __all__ = [
+    "arithmetic",
     "contraction",
     "derived",
-    "elementwise",
     "emission",
     "indexing",
     "layout",
     "leaves",
-    "loop",
+    "loops",
     "matrices",
+    "piecewise",
     "reduction",
     "special",
+    "stops",
+    "transcendental",
     "window",
 ]

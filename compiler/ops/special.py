@@ -1,75 +1,62 @@
-"""Special functions: arcs, hyperbolic functions, the normal distribution, lgamma and its kin.
+"""Special functions: arcs, hyperbolic functions, erf, the normal distribution, lgamma and its kin.
 
-NumPy has no gamma function and no normal distribution: functions of the emitted module
-compute them, to a few units of the last digit. Their polynomials interpolate the exact
-function at Chebyshev points, in the variable that stands in the loop.
+NumPy has no error function, no normal distribution and no gamma function: functions of the
+emitted module compute them, to a few units of the last digit. Most of their polynomials
+interpolate the exact function at Chebyshev points, in the variable that stands in the loop.
 
 The derivative of lgamma is digamma, whose derivative is `polygamma` of order 1, whose is
 that of order 2, and so on: the set is closed.
 
-    >>> cosh = _declare("cosh", lambda t, out, x: t * x.graph.apply("sinh", x), ...)
+    >>> cosh = unary("cosh", lambda t, out, x: t * x.graph.apply("sinh", x), ...)
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.op import Attrs
-from .classes import elementwise
 from .samples import POSITIVE, REAL, Range, Samples
-
-
-def _declare(name: str, partial: Any, samples: Samples, **fields: Any) -> None:
-    fields.setdefault("numpy", f"np.{name}({{x}})")
-    if fields["numpy"] == f"np.{name}({{x}})":
-        fields.setdefault("numpy_out", f"np.{name}({{x}}, out={{out}})")
-    fields.setdefault("text", f"{name}({{x}})")
-    fields.setdefault("latex", rf"\{name}\left({{x}}\right)")
-    elementwise(
-        name, "x", (partial,), call=True, inplace=True, samples=samples, **fields
-    )
-
+from .transcendental import unary
 
 # ------------------------------------------------------------- circles and hyperbolas
 _ROUNDED = "|x| > 1e5: the argument itself is rounded"
 
-_declare(
+unary(
     "tan",
     lambda t, out, x: t * (1 + out * out),
     Samples((Range(-1e5, 1e5),), excluded=_ROUNDED),
     result="tangent",
 )
-_declare(
+unary(
     "arctan",
     lambda t, out, x: t / (1 + x * x),
     Samples((Range(decades=60),), excluded="|x| > 1e60: x^6 overflows"),
     result="angle",
 )
-_declare(
+unary(
     "arcsin",
     lambda t, out, x: t / _leg(x),
     Samples((Range(-1.0, 1.0),)),
     result="angle",
     note="Infinite derivative at -1 and 1, NaN beyond.",
 )
-_declare(
+unary(
     "arccos",
     lambda t, out, x: -(t / _leg(x)),
     Samples((Range(-1.0, 1.0),)),
     result="angle",
     note="Infinite derivative at -1 and 1, NaN beyond.",
 )
-_declare(
+unary(
     "sinh",
     lambda t, out, x: t * x.graph.apply("cosh", x),
     Samples((Range(-710, 710),)),
     result="s",
     note="Overflows to infinity beyond 710.47.",
 )
-_declare(
+unary(
     "cosh",
     lambda t, out, x: t * x.graph.apply("sinh", x),
     Samples((Range(-710, 710),)),
@@ -83,7 +70,104 @@ def _leg(x: Node) -> Node:
     return x.graph.apply("sqrt", (1 - x) * (1 + x))
 
 
-# ------------------------------------------------------------------- the normal law
+# --------------------------------------------------- the error function, the normal law
+ERF = '''def erf(x):
+    """Return the error function (rational approximations of W. J. Cody, 1969)."""
+    y = np.minimum(np.maximum(x, -x), 0.5)
+    q = y * y
+    top = 1.85777706184603153e-1 * q + 3.16112374387056560
+    top = (top * q + 1.13864154151050156e2) * q + 3.77485237685302021e2
+    top = top * q + 3.20937758913846947e3
+    low = (q + 2.36012909523441209e1) * q + 2.44024637934444173e2
+    low = (low * q + 1.28261652607737228e3) * q + 2.84423683343917062e3
+    near = x * (top / low)
+    y = np.minimum(np.maximum(np.maximum(x, -x), 0.5), 7)
+    top = 2.15311535474403846e-8 * y + 5.64188496988670089e-1
+    top = (top * y + 8.88314979438837594) * y + 6.61191906371416295e1
+    top = (top * y + 2.98635138197400131e2) * y + 8.81952221241769090e2
+    top = (top * y + 1.71204761263407058e3) * y + 2.05107837782607147e3
+    top = top * y + 1.23033935479799725e3
+    low = (y + 1.57449261107098347e1) * y + 1.17693950891312499e2
+    low = (low * y + 5.37181101862009858e2) * y + 1.62138957456669019e3
+    low = (low * y + 3.29079923573345963e3) * y + 4.36261909014324716e3
+    low = (low * y + 3.43936767414372164e3) * y + 1.23033935480374942e3
+    far = 1 - np.exp(-y * y) * (top / low)
+    far = np.where(x < 0, -far, far)
+    return np.where(np.maximum(x, -x) < 0.5, near, far)
+'''
+
+ERF_INTO = '''def erf_into(x, out, room):
+    """Set out to the error function of x, to two units of the last digit of 1.
+
+    exp(-y^2) times a polynomial in y / (y + c) is 1 - erf(y). In blocks that stay in
+    the cache: room has four rows, a block each.
+    """
+    double = (
+        2.5,
+        -0.0014320133466987413,
+        0.012742025829502405,
+        -0.022902058148389158,
+        0.009225013505616213,
+        -0.008312605470513983,
+        0.02183205128512225,
+        0.025663855737662684,
+        -0.02101443984754022,
+        -0.11069367694858112,
+        -0.03220865036012939,
+        0.3954798349912939,
+        0.19845311751659697,
+        -2.074897575163792,
+        3.429052082263561,
+        -2.820947917738792,
+        1.0,
+    )
+    single = (
+        2.0,
+        0.10282254421919883,
+        0.006521447603738698,
+        -0.3127588133320991,
+        -0.2743093396893481,
+        1.7432005059249351,
+        -2.2567572379437904,
+        1.0,
+    )
+    terms = list(np.array(double if x.dtype == np.float64 else single, x.dtype))
+    x, out = x.reshape(-1), out.reshape(-1)
+    room[3].fill(1000)
+    for start in range(0, x.size, room.shape[1]):
+        z = x[start : start + room.shape[1]]
+        y, s, p, most = room[:, : z.size]
+        np.abs(z, out=y)
+        np.minimum(y, most, out=y)
+        np.add(y, terms[0], out=s)
+        np.divide(y, s, out=s)
+        np.multiply(y, y, out=y)
+        np.negative(y, out=y)
+        np.exp(y, out=y)
+        np.multiply(s, terms[1], out=p)
+        for k in range(2, len(terms) - 1):
+            np.add(p, terms[k], out=p)
+            np.multiply(p, s, out=p)
+        np.add(p, terms[-1], out=p)
+        np.multiply(p, y, out=p)
+        np.subtract(terms[-1], p, out=p)
+        np.copysign(p, z, out=out[start : start + room.shape[1]])
+'''
+
+unary(
+    "erf",
+    lambda t, out, x: (t * (2 / math.sqrt(math.pi) * x.graph.apply("exp", -(x * x)))),
+    Samples((REAL,)),
+    numpy="erf({x})",
+    numpy_out_absolute="erf_into({x}, {out}, {room})",
+    prelude=ERF,
+    prelude_out=ERF_INTO,
+    latex=r"\operatorname{{erf}}\left({x}\right)",
+    result="probability",
+    weight=2,
+    note="NumPy has none: a function of the module computes it, to 1e-16.",
+)
+
 NORMAL_CDF = '''def normal_cdf(x):
     """Return the distribution function of the standard normal law."""
     z = np.minimum(np.maximum(x, -x), 40)
@@ -122,7 +206,7 @@ NORMAL_CDF = '''def normal_cdf(x):
     return np.where(x > 0, 1 - tail, tail)
 '''
 
-_declare(
+unary(
     "normal_cdf",
     lambda t, out, x: (
         t * (1 / math.sqrt(2 * math.pi) * x.graph.apply("exp", -(x * x) / 2))
@@ -300,7 +384,7 @@ POLYGAMMA = '''def polygamma(x, order):
     return np.where(x < 0, turned, value)
 '''
 
-_declare(
+unary(
     "lgamma",
     lambda t, out, x: t * x.graph.apply("digamma", x),
     Samples((POSITIVE,)),
@@ -311,7 +395,7 @@ _declare(
     weight=8,
     note="log |Gamma(x)|, infinite at 0, -1, -2, …",
 )
-_declare(
+unary(
     "digamma",
     lambda t, out, x: t * x.graph.apply("polygamma", x, order=1),
     Samples((POSITIVE,)),
@@ -328,7 +412,7 @@ def _first_order(graph: Graph, args: tuple[Node, ...], attrs: Attrs) -> Node | N
     return graph.apply("digamma", *args) if attrs["order"] == 0 else None
 
 
-_declare(
+unary(
     "polygamma",
     lambda t, out, x, order: t * x.graph.apply("polygamma", x, order=order + 1),
     Samples((POSITIVE,), attrs=({"order": 1}, {"order": 2}, {"order": 4})),

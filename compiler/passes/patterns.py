@@ -69,7 +69,6 @@ class Rewriter:
         self.primals: set[Node] = set()  # the new values that have an adjoint
         self.final = False  # is the node at hand a result that nothing else reads?
         self.named = False  # has the node at hand a name?
-        self.facts: dict[str, Any] = {}  # what rules have found out about nodes
         self._static: dict[Node, bool] = {}
         self._normal: set[Node] = set()
         self._fuel = 0

@@ -13,7 +13,7 @@ from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
 from gradc.compiler.ops.contraction import matmul
-from gradc.compiler.ops.loop import Draft, rewriting
+from gradc.compiler.ops.loops import Draft, rewriting
 
 STEPS, ROWS, WIDTH, HIDDEN = 5, 3, 4, 6
 Built = tuple[Node, dict[str, Node], Node]

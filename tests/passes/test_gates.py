@@ -10,7 +10,7 @@ from gradc.compiler.driver import Options, build
 from gradc.compiler.ir.dims import as_shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
-from gradc.compiler.passes.gates import Signs, finite
+from gradc.compiler.ops.bounds import bound, finite, positive
 from gradc.compiler.source import Source
 
 FINITE = {
@@ -44,15 +44,21 @@ def test_what_is_finite(name: str) -> None:
 
 
 def test_signs() -> None:
-    positive = Signs().positive
     g = Graph()
     x = g.leaf("input", "x", as_shape((3,)))
     assert positive(x * x + 1) and positive((total(x**4) + 0.1) ** 0.5)
     assert not positive(x * x) and not positive(x + 1) and not positive(1 - x * x)
+    assert not positive((x * x + 1e-30) * (x * x + 1e-30))  # 0 in single precision
+    assert positive(x.graph.apply("exp", x) + 1) and not positive(1 + abs_log(x))
     deep = x * x + 1
-    for _ in range(200):  # each node is looked at once, and not too many
+    for _ in range(100_000):  # each node is looked at once, without recursion
         deep = deep + deep
-    assert not positive(deep)
+    assert positive(deep) and bound(deep).finite
+
+
+def abs_log(x: Node) -> Node:
+    """Not below 0, but NaN where x is."""
+    return x.graph.apply("abs", x.graph.apply("log", x))
 
 
 def wheres(text: str) -> int:
@@ -74,6 +80,14 @@ def test_a_normalisation_is_masked_once(norm: str) -> None:
 def test_what_may_be_infinite_keeps_its_mask() -> None:
     text = "input x: [N]\nparam w = 1\nloss = sum(relu(log(w * x)))\n"
     assert wheres(text)
+
+
+def test_what_may_be_nan_keeps_its_mask() -> None:
+    text = (
+        "input a, b: [N, 3]\nparam u: [3] = 1\nparam W: [3, 2] = normal(0, 1)\n"
+        "k = where(b > 0, a * u / (1 + abs(log(b))), 0) @ W\nloss = mean(k^2)\n"
+    )
+    assert wheres(text) == wheres(text.replace("log(b)", "b")) + 1
 
 
 def test_a_pool_behind_a_normalisation() -> None:
