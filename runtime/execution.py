@@ -7,7 +7,8 @@ In: the text of a module, or its tree that a guard has admitted. Out: what it de
 
 Steps of networks that are small last as long as their calls take to begin, so two things
 are done for them that no reader of the text needs to see: NumPy's functions are found without
-its `__getattr__` (30 ns a call), and results have their place by position (35 ns a call).
+its `__getattr__` (30 ns a call), and results have their place by position (35 ns a call). And
+the memory that a module asks for begins with a cache line.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from .buffers import empty
 
 BY_KEYWORD = frozenset({"maximum", "minimum"})
 """Ufuncs that NumPy means to give a third operand: `out` by position is deprecated."""
@@ -102,7 +105,7 @@ def _plain(module: ModuleType) -> ModuleType:
     interpreter remembers where they are."""
     plain = ModuleType(module.__name__, module.__doc__)
     names = {k: v for k, v in vars(module).items() if not k.startswith("_")}
-    vars(plain).update(names)
+    vars(plain).update(names, empty=empty)
     return plain
 
 

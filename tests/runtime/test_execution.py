@@ -71,3 +71,16 @@ def test_vectors_begin_with_a_cache_line(dtype: str) -> None:
         assert not made.any() and made.flags.c_contiguous and made.flags.writeable
         if dtype != "object" and count:
             assert made.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool"])
+def test_memory_begins_with_a_cache_line(dtype: str) -> None:
+    text = (
+        "import numpy as np\n\n\ndef room(n, dtype):\n    return np.empty(n, dtype)\n"
+    )
+    room = execute(text, "<gradc room>")["room"]
+    for n in (1, 7, 1000):
+        made = room(n, dtype)
+        assert made.shape == (n,) and made.dtype == dtype
+        assert made.__array_interface__["data"][0] % 64 == 0
+    assert room((2, 3), dtype).shape == (2, 3) and room(2, object).dtype == object
