@@ -1,4 +1,4 @@
-"""Rows added up by place: by one product, or in their order by products of blocks."""
+"""Rows added up by place: by one product, number by number, or by products of blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ CASES = {  # rows of the table, their width, how many are taken, and what adds t
     "wide": (9, 300, 40, "add_rows("),
     "blocks": (90, 70, 300, "add_rows("),
     "many places": (1000, 66, 260, "add_rows("),
-    "narrow": (90, 3, 300, "add_rows("),
+    "narrow": (90, 3, 300, "add_narrow_rows("),
+    "narrow blocks": (90, 60, 300, "add_narrow_rows("),
+    "single numbers": (90, 1, 300, "np.add.at("),
     "wide blocks": (90, 300, 150, "add_rows("),
 }
 PROGRAM = """input text: int[N, T]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.dims import ONE, Dim, size
+from ...ir.dims import Dim, size
 from ...ir.node import Node
 from ...ops.layout import inverse
 from .frame import Form, Frame, core_of
@@ -190,9 +190,24 @@ BY_PLACE = '''def add_rows(total, g, index, numbers, keys, order, ones, rows, su
         np.add(known, added, out=added)
         total[places] = added
 '''
-SMALL, WIDE = 80, 256
+BY_NUMBER = '''def add_narrow_rows(total, g, index, columns, places):
+    """Add each row of g to that row of total which index says, number by number.
+
+    columns are those of a row, counted; places is room for a block of rows.
+    """
+    flat = total.reshape(-1)
+    for start in range(0, index.size, len(places)):
+        some = index[start : start + len(places)]
+        at = places[: some.size]
+        np.multiply(some[:, None], columns.size, out=at)
+        np.add(at, columns, out=at)
+        np.add.at(flat, at.reshape(-1), g[start : start + len(places)].reshape(-1))
+'''
+SMALL, NARROW, WIDE = 80, 64, 256
 """A table of at most SMALL rows, each at most WIDE, gets its sums by one product with ones and
-zeros. Otherwise rows are sorted by place, and summed by products of blocks."""
+zeros. Rows of at most NARROW are added number by number, which takes 1.7 ns each and half the
+time of what is done otherwise: rows are sorted by place, and summed by products of blocks."""
+NUMBERS = 8192  # of a block of narrow rows
 BLOCK = 128
 """Rows of a block, half as many beyond WIDE: fewer calls on the one hand, on the other ones that
 meet nothing. `np.add.reduceat` goes down column by column: 3 times as long at 512, and no faster
@@ -201,7 +216,7 @@ at 32."""
 
 def _in_rows(frame: Frame, n: Node, index: Node) -> bool:
     """Can what is scattered into `n` be sorted by place, each place one sum?"""
-    return bool(index.shape) and checked(frame, index) and size(n.shape[1:]) != ONE
+    return bool(index.shape) and checked(frame, index)
 
 
 def _add_rows(
@@ -220,6 +235,11 @@ def _add_rows(
     table = frame.reshaped(frame.copied(v), (count, width))
     target = frame.reshaped(out, (out.shape[0], width))
     columns = width.integer
+    if columns is not None and 0 < columns <= NARROW:
+        call, room = _number_by_number(frame, target, table, i, columns)
+        lines = [first, call] if first else [call]
+        frame.emit(lines, out, more.get("reads", ()), scratch=room, **more)
+        return
     block = Dim.of(BLOCK if columns is None or columns < WIDE else BLOCK // 2)
     made = f"np.arange({frame.out.dim(count).text})"
     numbers = frame.table.constant(("numbers", count), "int", (count,), made, "numbers")
@@ -235,6 +255,23 @@ def _add_rows(
     call = f"add_rows({', '.join(v.token for v in given)})"
     lines = [first, call] if first else [call]
     frame.emit(lines, out, more.get("reads", ()), scratch=room, **more)
+
+
+def _number_by_number(
+    frame: Frame, target: Value, table: Value, index: Value, columns: int
+) -> tuple[str, list[Value]]:
+    """The call that adds narrow rows, and its room: single numbers need none."""
+    if columns == 1:
+        flat = frame.flat(target), index, frame.flat(table)
+        return f"np.add.at({', '.join(v.token for v in flat)})", []
+    key, width = ("columns", columns), Dim.of(columns)
+    made = f"np.arange({columns})"
+    counted = frame.table.constant(key, "int", (width,), made, "columns")
+    rows = Dim.of(NUMBERS // columns)
+    room = frame.new((rows, width), "int", "places")
+    frame.unit.scope.preludes.setdefault("add_narrow_rows", BY_NUMBER)
+    given = (target, table, index, counted, room)
+    return f"add_narrow_rows({', '.join(v.token for v in given)})", [room]
 
 
 def scatter_add(frame: Frame, n: Node) -> bool:
@@ -253,7 +290,8 @@ def scatter_add(frame: Frame, n: Node) -> bool:
 
 def _is_small(n: Node) -> bool:
     rows, width = n.shape[0].integer, size(n.shape[1:]).integer
-    return rows is not None and rows <= SMALL and width is not None and width <= WIDE
+    small = rows is not None and rows <= SMALL
+    return small and width is not None and 1 < width <= WIDE
 
 
 def _by_one_product(frame: Frame, g: Node, index: Node, out: Value) -> None:
