@@ -367,6 +367,28 @@ def listing(
     return [f"{pad}{head}", *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]
 
 
+def unpacking(rows: Sequence[tuple[str, str]], indent: int) -> list[str]:
+    """`W, b = params["h.W"], params["h.b"]`: of one owner, as many as fit on a line."""
+    lines: list[str] = []
+    group: list[tuple[str, str]] = []
+
+    def text(rows: Sequence[tuple[str, str]]) -> str:
+        left, right = (", ".join(column) for column in zip(*rows, strict=True))
+        return f"{' ' * indent}{left} = {right}"
+
+    for row in rows:
+        same = not group or _owner(group[-1][1]) == _owner(row[1])
+        if group and (not same or len(text([*group, row])) > WIDTH):
+            lines.append(text(group))
+            group = []
+        group.append(row)
+    return [*lines, text(group)] if group else lines
+
+
+def _owner(entry: str) -> str:
+    return entry.rpartition(".")[0]
+
+
 def docstring(lines: Sequence[str], indent: int) -> list[str]:
     """A docstring whose lines are already filled; quotes and backslashes are not ours."""
     pad = " " * indent

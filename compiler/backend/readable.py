@@ -23,13 +23,24 @@ from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
 from .layout import broken
+from .loop_lines import loop_lines
 from .loops import FunctionWriter
 from .names import Names, base_of
 from .numbers import as_numbers
 from .plan import Function, Plan, Settings
-from .pyast import WIDTH, docstring, fill_text, item, listing, number, printable
+from .pyast import (
+    WIDTH,
+    docstring,
+    fill_text,
+    item,
+    listing,
+    number,
+    printable,
+    unpacking,
+)
 from .pyast import name as named
-from .reroll import RESULTS, TOKEN, Loop, Rolled, loop_lines, roll
+from .reroll import roll
+from .rolled import RESULTS, TOKEN, Loop, Rolled
 from .sizes import dim_expr, poly_expr, solve_for
 from .sources import TABLES, Table, sources, tables
 from .statements import BlockText, Writer
@@ -359,7 +370,6 @@ class Module:
             comments,
             {self.names.of[n]: source for n, source in known.items()},
             self.flat,
-            WIDTH,
         )
 
     def _final(self, marked: str) -> str:
@@ -375,26 +385,10 @@ class Module:
     ) -> list[str]:
         """`W1, b1 = params["W1"], params["b1"]`, as many as fit on a line."""
         entry = 'float({}["{}"])' if numbers else '{}["{}"]'
-        lines: list[str] = []
-        group: list[tuple[str, str]] = []
-
-        def text(rows: list[tuple[str, str]]) -> str:
-            left = ", ".join(n for n, _ in rows)
-            right = ", ".join(entry.format(table, p) for _, p in rows)
-            return f"    {left} = {right}"
-
-        def owner(row: tuple[str, str]) -> str:
-            return row[1].rpartition(".")[0]
-
-        if len(text(items)) <= WIDTH:
-            return [text(items)] if items else []
-        for row in items:
-            same = not group or owner(group[-1]) == owner(row)
-            if group and (not same or len(text([*group, row])) > WIDTH):
-                lines.append(text(group))
-                group = []
-            group.append(row)
-        return [*lines, text(group)]
+        rows = [(name, entry.format(table, path)) for name, path in items]
+        left, right = (", ".join(row[i] for row in rows) for i in (0, 1))
+        one = f"    {left} = {right}"
+        return [one] if rows and len(one) <= WIDTH else unpacking(rows, 4)
 
     def _unpack_saved(self, items: list[str]) -> list[str]:
         if not items:

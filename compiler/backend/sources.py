@@ -25,14 +25,16 @@ class Source:
     node: Node
     path: str
     table: Table
+    rank: int  # its place among them all
 
 
 def sources(program: Program) -> dict[Node, Source]:
     """The leaves that are read by path, in the order of the arguments."""
-    found = [Source(p.node, p.path, "params") for p in program.params]
-    found += [Source(s.node, s.path, "state") for s in program.states]
-    found += [Source(n, str(n.attrs["name"]), "noise") for n in program.noises]
-    return {s.node: s for s in found}
+    found: list[tuple[Node, str, Table]] = []
+    found += [(p.node, p.path, "params") for p in program.params]
+    found += [(s.node, s.path, "state") for s in program.states]
+    found += [(n, str(n.attrs["name"]), "noise") for n in program.noises]
+    return {row[0]: Source(*row, rank) for rank, row in enumerate(found)}
 
 
 def tables(program: Program, function: str, read: Sequence[Node]) -> list[Table]:
