@@ -87,7 +87,9 @@ class Op:
     cost: Callable[[Node], Any] | None = None  # elements computed; default: size of out
 
     # -- facts for tests and documentation
-    inplace: bool = False  # numpy_out may write over an argument of the same shape
+    inplace: bool | None = (
+        None  # numpy_out may write over an argument; None: if one line
+    )
     monotone: bool = False  # of one argument, with which it never decreases
     samples: Any = None  # the domain: how tests draw arguments and attributes
     note: str = ""  # the convention at kinks and edges, printed in the op reference

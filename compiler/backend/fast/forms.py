@@ -106,6 +106,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
     if made is None or (n.kind == "bool" and n.op.name in COMPARISONS):
         return False
     lines = [made] if isinstance(made, str) else list(made)
+    one_line = n.op.family == "elementwise" and len(lines) == 1
     if any("{room}" in line for line in lines):
         return in_blocks(frame, n, lines[0])
     holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
@@ -136,7 +137,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
         v
         for v in read
         if row is None
-        and (n.op.inplace or (n.op.family == "elementwise" and len(lines) == 1))
+        and (one_line if n.op.inplace is None else n.op.inplace)
     ]
     frame.emit(text, out, over, scratch=scratch)
     frame.values[n] = out
