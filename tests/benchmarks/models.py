@@ -61,13 +61,23 @@ def _torch_gated(P: Any, D: Any, o: Any) -> Any:
 def _torch_rnn(P: Any, D: Any, o: Any) -> Any:
     import torch
 
-    F = torch.nn.functional
-    e = F.embedding(D["text"].t(), P["Wx"]) + P["bh"]
-    h, states = torch.zeros_like(e[0]), []
-    for x in e:
-        h = torch.tanh(torch.addmm(x, h, P["Wh"]))
-        states.append(h)
-    z = torch.addmm(P["bo"], torch.cat(states), P["Wo"])
+    F, text = torch.nn.functional, D["text"].t()
+    below = F.embedding(text, P[o["embed"]]) if "embed" in o else None
+    for kind, W, U, b in o["layers"]:
+        z = F.embedding(text, P[W]) if below is None else below @ P[W]
+        h, c, states = z.new_zeros(z.shape[1], P[U].shape[0]), 0, []
+        for x in z + P[b]:
+            x = torch.addmm(x, h, P[U])
+            if kind == "lstm":
+                i, f, g, out = x.chunk(4, 1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(out) * torch.tanh(c)
+            else:
+                h = torch.tanh(x)
+            states.append(h)
+        below = torch.stack(states)
+    W, b = o["last"]
+    z = torch.addmm(P[b], below.flatten(0, 1), P[W])
     return F.cross_entropy(z, D["target"].t().reshape(-1))
 
 
@@ -180,12 +190,33 @@ def _array_gated(np: Any, P: Any, D: Any, o: Any) -> Any:
     return np.mean((h - D["y"]) ** 2)
 
 
+def _cell(np: Any, kind: str, z: Any, c: Any) -> Any:
+    """The next h and c of what a cell's weights made."""
+    if kind != "lstm":
+        return np.tanh(z), c
+    k = z.shape[1] // 4
+    i, f, out = (_sigmoid(np, z[:, j * k : (j + 1) * k]) for j in (0, 1, 3))
+    c = f * c + i * np.tanh(z[:, 2 * k : 3 * k])
+    return out * np.tanh(c), c
+
+
 def _array_rnn(np: Any, P: Any, D: Any, o: Any) -> Any:
     rows, steps = D["text"].shape
-    h, loss = np.zeros((rows, P["Wh"].shape[0]), D["hot_text"].dtype), 0.0
+    zeros = [
+        np.zeros((rows, P[U].shape[0]), D["hot_text"].dtype)
+        for _, _, U, _ in o["layers"]
+    ]
+    h, c, loss = list(zeros), list(zeros), 0.0
+    W_last, b_last = o["last"]
     for t in range(steps):
-        h = np.tanh(np.dot(D["hot_text"][:, t], P["Wx"]) + np.dot(h, P["Wh"]) + P["bh"])
-        z = np.dot(h, P["Wo"]) + P["bo"]
+        x = D["hot_text"][:, t]
+        if "embed" in o:
+            x = np.dot(x, P[o["embed"]])
+        for i, (kind, W, U, b) in enumerate(o["layers"]):
+            z = np.dot(x, P[W]) + np.dot(h[i], P[U]) + P[b]
+            h[i], c[i] = _cell(np, kind, z, c[i])
+            x = h[i]
+        z = np.dot(x, P[W_last]) + P[b_last]
         loss = loss + _cross_entropy(np, z, D["hot"][:, t])
     return loss / steps
 
@@ -270,13 +301,19 @@ array_loss = {
 def _jax_rnn(jnp: Any, P: Any, D: Any, o: Any) -> Any:
     import jax
 
-    def cell(h: Any, x: Any) -> Any:
-        h = jnp.tanh(x + h @ P["Wh"])
-        return h, h
+    text = D["text"].T
+    below = P[o["embed"]][text] if "embed" in o else None
+    for kind, W, U, b in o["layers"]:
 
-    e = P["Wx"][D["text"].T] + P["bh"]
-    _, states = jax.lax.scan(cell, jnp.zeros_like(e[0]), e)
-    z = jax.nn.log_softmax(states @ P["Wo"] + P["bo"])
+        def cell(h: Any, x: Any, kind: str = kind, U: str = U) -> Any:
+            h = _cell(jnp, kind, x + h[0] @ P[U], h[1])
+            return h, h[0]
+
+        z = (P[W][text] if below is None else below @ P[W]) + P[b]
+        zeros = jnp.zeros((z.shape[1], P[U].shape[0]), z.dtype)
+        _, below = jax.lax.scan(cell, (zeros, zeros), z)
+    W, b = o["last"]
+    z = jax.nn.log_softmax(below @ P[W] + P[b])
     return -jnp.sum(D["hot"].swapaxes(0, 1) * z) / D["text"].size
 
 

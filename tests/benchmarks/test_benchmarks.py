@@ -16,10 +16,8 @@ from benchmarks import contenders, worker, workloads
 from benchmarks.__main__ import Entry, machine, table
 from benchmarks.workloads import MAIN, WORKLOADS, Workload, prepare
 
-BY_HAND = [work for work in WORKLOADS.values() if work.family]
 
-
-@pytest.mark.parametrize("work", BY_HAND, ids=lambda work: work.name)
+@pytest.mark.parametrize("work", WORKLOADS.values(), ids=lambda work: work.name)
 def test_what_is_written_by_hand_agrees_with_what_is_generated(work: Workload) -> None:
     start, data = prepare(work)
     rows = max(4, *(blocks * threads for blocks, threads in work.slices))
@@ -49,18 +47,6 @@ def test_an_error_function_by_hand_is_good_to_single_precision() -> None:
     assert single == pytest.approx(loss, rel=1e-6)
     for path, g in expected.items():
         assert np.abs(gradient[path] - g).max() < 1e-5 * max(1, np.abs(g).max()), path
-
-
-@pytest.mark.parametrize("name", [w.name for w in WORKLOADS.values() if not w.family])
-def test_programs_without_a_hand_written_step_run(name: str) -> None:
-    work = WORKLOADS[name]
-    start, data = prepare(work)
-    data = {k: v[:4] for k, v in data.items()}
-    step, _ = contenders.find("gradc -O1")(work, start, data, "float32")
-    first = float(step())
-    for _ in range(3):
-        last = float(step())
-    assert np.isfinite(first) and last < first
 
 
 def test_a_worker_answers(tmp_path: Path) -> None:

@@ -122,7 +122,9 @@ _LIST = [
     ),
     Workload(
         "W5", "character RNN, hidden 128, T 32, batch 32", "w5_rnn.net", "rnn",
-        characters(32, 32, 65), 0.1, slices=((1, 1), (1, 2)),
+        characters(32, 32, 65), 0.1,
+        {"layers": [("tanh", "Wx", "Wh", "bh")], "last": ("Wo", "bo")},
+        slices=((1, 1), (1, 2)),
     ),
     Workload(
         "W6", "two convolutions 5×5, two dense layers, batch 64", "w6_cnn.net", "cnn",
@@ -182,12 +184,24 @@ _VARIANTS = [
         options={"depth": 2, "heads": 6},
     ),
     Workload(
-        "W5-lstm", "character LSTM of the library, T 32, batch 32", "w5_lstm.net", "",
+        "W5-lstm", "character LSTM of the library, T 32, batch 32", "w5_lstm.net", "rnn",
         characters(32, 32, 65), 0.1,
+        {
+            "embed": "h.embed.E",
+            "layers": [("lstm", "h.lstm.W", "h.lstm.U", "h.lstm.b")],
+            "last": ("logits.dense.W", "logits.dense.b"),
+        },
+        slices=((1, 1), (1, 2)),
     ),
     Workload(
-        "W5-two", "two layers of the library's RNN, T 32, batch 24", "w5_two.net", "",
+        "W5-two", "two layers of the library's RNN, T 32, batch 24", "w5_two.net", "rnn",
         characters(24, 32, 40), 0.1,
+        {
+            "embed": "h.embed.E",
+            "layers": [("tanh", *(f"h.rnn{i}.{p}" for p in "WUb")) for i in (1, 2)],
+            "last": ("logits.dense.W", "logits.dense.b"),
+        },
+        slices=((1, 1), (1, 2)),
     ),
     Workload(
         "W6-same", "convolutions with padding, tanh, batch 64", "w6_same.net", "cnn",
