@@ -16,10 +16,9 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, loops, sums, windows
+from . import forms, images, loops, scores, sums, windows
 from .accuracy import accurate
 from .frame import Frame
-from .images import orders
 from .values import Instruction, Root, Table, Value
 
 
@@ -43,7 +42,8 @@ class Unit:
         results = [n for _, n in (*states, *module.functions["backward"].results)]
         self.accurate = accurate([loss, *results], [loss])
         self.operations: dict[Node, int] = {}  # of what depends on sizes alone
-        self.orders = orders(module)  # of the axes of images in memory
+        self.orders = images.orders(module)  # of axes in memory
+        self.orders |= scores.orders(module, self.orders)
         self.gathered_again = windows.again(module)
         self._forward(module.functions["forward"])
         self._backward(module.functions["backward"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...ir.node import Node
+from ...ir.op import Kind
 from ..expressions import Expressions
 from ..views import ATOMS
 from .values import Value
@@ -73,17 +74,35 @@ def constant(frame: Frame, n: Node) -> Value:
     return frame.table.constant(("fixed", n), n.kind, n.shape, made, wish)
 
 
-def turned_mask(frame: Frame, c: Node) -> Value:
+def outside(frame: Frame, c: Node, by_columns: bool) -> Value:
     """Where the mask `c` does not hold."""
     made = f"np.logical_not({_text(frame, c)})"
-    return frame.table.constant(("not", c), "bool", c.shape, made, "outside")
+    return _lying(frame, c, ("not", c), "bool", made, "outside", by_columns)
 
 
-def bounds(frame: Frame, c: Node, inside: str, outside: str) -> Value:
+def bounds(frame: Frame, c: Node, inside: str, outside: str, by_columns: bool) -> Value:
     """One number where the mask `c` holds, and another elsewhere."""
     made = f"np.where({_text(frame, c)}, {inside}, {outside}).astype(dtype)"
     key = ("bounds", c, inside, outside)
-    return frame.table.constant(key, "real", c.shape, made, "bounds")
+    return _lying(frame, c, key, "real", made, "bounds", by_columns)
+
+
+def _lying(
+    frame: Frame,
+    c: Node,
+    key: tuple[object, ...],
+    kind: Kind,
+    made: str,
+    wish: str,
+    by_columns: bool,
+) -> Value:
+    """A constant of the shape of `c`; a matrix `by_columns` where what it meets lies so."""
+    if not by_columns or len(c.shape) != 2:
+        return frame.table.constant(key, kind, c.shape, made, wish)
+    whole = (*key, "by columns")
+    turned = f"{made}.T.copy()"
+    v = frame.table.constant(whole, kind, c.shape[::-1], turned, wish)
+    return frame.turned(v, (1, 0))
 
 
 def _text(frame: Frame, n: Node) -> str:

@@ -136,8 +136,7 @@ def elementwise(frame: Frame, n: Node) -> bool:
     over = [
         v
         for v in read
-        if row is None
-        and (one_line if n.op.inplace is None else n.op.inplace)
+        if row is None and (one_line if n.op.inplace is None else n.op.inplace)
     ]
     frame.emit(text, out, over, scratch=scratch)
     frame.values[n] = out
@@ -280,7 +279,8 @@ def masked(frame: Frame, n: Node) -> bool:
     if mask is None:
         c = frame.operand(n.args[1])
     else:
-        c = fixed.bounds(frame, mask, "1", "0").token
+        base, *_ = frame.table.read_in(g)
+        c = fixed.bounds(frame, mask, "1", "0", _by_columns(base)).token
     over = frame.table.read_in(g + c)
     out = frame.make_as(n, over)
     if over[-1].kind == "bool" and over[-1].shape == n.shape:
@@ -329,15 +329,21 @@ def _fixed_where(frame: Frame, n: Node, mask: Node, value: float) -> bool:
     frame.values[n] = out
     if math.isinf(value) and n.kind == "real" and _of_products(a):
         name, opposite = ("minimum", "np.inf") if value < 0 else ("maximum", "-np.inf")
-        bounds = fixed.bounds(frame, mask, opposite, number(value).text)
+        inside = number(value).text
+        bounds = fixed.bounds(frame, mask, opposite, inside, _by_columns(out))
         line = f"np.{name}({first}, {bounds.token}, out={out.token})"
         frame.emit(line, out, [base])
         return True
-    outside = fixed.turned_mask(frame, mask)
+    outside = fixed.outside(frame, mask, _by_columns(out))
     zero = frame.number(value).token if n.kind == "real" else number(value).text
     line = f"np.copyto({out.token}, {zero}, where={outside.token})"
     frame.emit(line, out, [base], base=base, reads=[base])
     return True
+
+
+def _by_columns(v: Value) -> bool:
+    """Do its last two axes lie the other way round?"""
+    return v.origin is not None and v.origin[1][-1] < v.origin[1][-2]
 
 
 def _number_under(n: Node) -> float | None:
