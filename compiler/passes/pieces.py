@@ -155,7 +155,7 @@ def sum_of_pieces(rw: Rewriter, n: Node) -> Node | None:
     if split is None or split.x.shape != n.shape:
         return None
     x, above, below = split
-    values = [_at_zero(rw, piece, x) for piece in (above, below)]
+    values = [at_zero(rw, piece, x) for piece in (above, below)]
     if values[0] is None or values[1] is None:
         return None
     upper, lower = values[0], values[1]
@@ -256,7 +256,7 @@ def _inside(rw: Rewriter, piece: Node, x: Node) -> list[Node] | None:
     return order if len(order) <= 2 * MOST else None
 
 
-def _at_zero(rw: Rewriter, piece: Node, x: Node) -> float | None:
+def at_zero(rw: Rewriter, piece: Node, x: Node) -> float | None:
     """The value of a piece where x is 0; None where it is no number, or none is known."""
     order = _inside(rw, piece, x)
     if order is None:

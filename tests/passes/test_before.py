@@ -19,11 +19,16 @@ MOVED = {
     "tanh": "p = maxpool(tanh(x * w - b))",
     "sigmoid": "p = maxpool(sigmoid(2 * (x * w) / 3))",
     "exp": "p = maxpool(exp(x * w))",
+    "elu": "p = maxpool(elu(x * w + b))",
+    "leaky": "p = maxpool(leaky_relu(x * w - b))",
+    "a step": "p = maxpool(where(x * w > 0, 1 + exp(x * w), tanh(x * w)))",
     "overlapping": "p = pool2d(softplus(x * w), 3, stride = 2)",
 }
 LEFT = {
     "falling": "p = maxpool(-(x * w))",
     "gelu": "p = maxpool(gelu(x * w))",
+    "a step down": "p = maxpool(where(x * w > 0, x * w, 1 + tanh(x * w)))",
+    "falls below": "p = maxpool(where(x * w > 0, x * w, -(x * w)))",
     "negative factor": "p = maxpool(-2 * (x * w))",
     "two learn": "p = maxpool(max(x * w, b))",
     "of each place": "p = maxpool(x * w + sin(x))",
