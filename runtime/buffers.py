@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,50 @@ def empty(shape: Any, dtype: Any = float) -> Array:
     return room[start : start + shape * kind.itemsize].view(kind)
 
 
+class _Slots:
+    """The slots of a plan, in turn, for any sizes: each is as long as it ever had to be.
+
+    What is made for smaller sizes lies in the same memory as what is made for larger ones: a
+    call writes whatever it reads there.
+    """
+
+    def __init__(self) -> None:
+        self.slots: list[Array] = []
+        self.grew = False
+        self._next = 0
+
+    def begin(self) -> None:
+        """From the first one on again."""
+        self._next, self.grew = 0, False
+
+    def empty(self, shape: Any, dtype: Any = float) -> Array:
+        """The next slot, as `empty` would make it; anything but a row is made anew."""
+        kind = np.dtype(dtype)
+        if not isinstance(shape, int) or kind.hasobject:
+            return np.empty(shape, kind)
+        at, self._next = self._next, self._next + 1
+        size = shape * kind.itemsize
+        if at == len(self.slots):
+            self.slots.append(empty(size, np.uint8))
+        elif self.slots[at].size < size:
+            self.slots[at], self.grew = empty(size, np.uint8), True
+        return self.slots[at][:size].view(kind)
+
+    def lent(
+        self, make: Callable[..., dict[str, Any]]
+    ) -> Callable[..., dict[str, Any]]:
+        """The function, with its `np.empty` taking slots."""
+        numpy = getattr(make, "__globals__", {}).get("np")
+        if not isinstance(make, FunctionType) or numpy is None:
+            return make
+        own = ModuleType(numpy.__name__)
+        vars(own).update({**vars(numpy), "empty": self.empty})
+        space = {**make.__globals__, "np": own}
+        return FunctionType(make.__code__, space, make.__name__, make.__defaults__)
+
+
 class Buffers:
-    """What `buffers` of one module made, by the shapes of the inputs."""
+    """What `buffers` of one module made, by the shapes of the inputs, in one memory."""
 
     def __init__(
         self,
@@ -59,7 +102,9 @@ class Buffers:
         dtype: Any,
         gradients: Mapping[str, Array],
     ) -> None:
-        self._make, self._dtype, self._gradients = make, dtype, gradients
+        self._slots = _Slots()
+        self._make, self._dtype = self._slots.lent(make), dtype
+        self._gradients = gradients
         self._plan: Mapping[str, Any] = signature["work"]
         row_dim = signature["total"]["row_dim"] if self._plan["rows"] else None
         self._row_dim: str | None = row_dim
@@ -78,7 +123,11 @@ class Buffers:
                 self._made.clear()
                 self._others.clear()
             known = sizes()
+            self._slots.begin()
             found = (self._work(known),)
+            if self._slots.grew:  # what lies in the old ones would keep them
+                self._made.clear()
+                self._others.clear()
             if self._row_dim is not None:
                 found += (known[self._row_dim],)
             self._made[shapes] = found

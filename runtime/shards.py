@@ -38,6 +38,8 @@ MOST = 16  # shards
 LEAST_SECONDS = 1e-3  # of a shard: handing it to a thread takes a twentieth of that
 LEAST_ADDED = 1 << 18  # numbers: fewer are added by one thread
 LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
+LARGE = 1 << 21  # numbers in the buffers of a shard that is cut again, to save memory
+LEAST_ROWS_OF_LARGE = 128  # as long as they have so many rows
 # What the rule counts with, on every machine: K is a matter of the program and the batch.
 PRODUCTS = 80e9  # operations of a product of matrices a second
 BYTES = 10e9  # of memory a second
@@ -57,22 +59,39 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
 
     The largest for which a shard takes a millisecond and has 256 rows in the mean of its
     products: rows of the batch, or of all steps or places where weights are shared by them.
+    Of shards with large buffers there are twice as many, and again, down to 128 rows.
     """
     plan = network.signature.get("shards")
     if plan is None or plan["row_dim"] is None:
         return 1
     rows = sizes[plan["row_dim"]]
     if asked:
-        limit = min(asked, rows)
-    else:
-        forward, products, elements = (
-            evaluate(plan[k], sizes)
-            for k in ("forward_products", "products", "elements")
-        )
-        seconds = products / PRODUCTS + elements * TOUCHED / BYTES
-        average = forward / (2 * max(network.trained, 1))
-        limit = int(min(rows, seconds / LEAST_SECONDS, average / LEAST_ROWS))
-    return 1 << max(0, min(limit, MOST).bit_length() - 1)
+        return _power(min(asked, rows))
+    forward, products, elements = (
+        evaluate(plan[k], sizes) for k in ("forward_products", "products", "elements")
+    )
+    seconds = products / PRODUCTS + elements * TOUCHED / BYTES
+    average = forward / (2 * max(network.trained, 1))
+    most = min(rows, seconds / LEAST_SECONDS)
+    count = _power(min(most, average / LEAST_ROWS))
+    least = _power(min(most, average / LEAST_ROWS_OF_LARGE))
+    while count < least and _numbers(network, sizes, count) > LARGE:
+        count *= 2
+    return count
+
+
+def _power(limit: float) -> int:
+    """The largest power of two within a limit, and MOST."""
+    return 1 << max(0, int(min(limit, MOST)).bit_length() - 1)
+
+
+def _numbers(network: Network, sizes: Mapping[str, int], shards: int) -> int:
+    """How many the buffers of a shard hold."""
+    work, row_dim = network.signature["work"], network.signature["shards"]["row_dim"]
+    found: int = evaluate(
+        work["reals"], {**sizes, row_dim: -(-sizes[row_dim] // shards)}
+    )
+    return found
 
 
 def stepper(

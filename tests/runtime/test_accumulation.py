@@ -77,3 +77,23 @@ def test_shards_of_one_thread_take_no_second_vector() -> None:
         tracemalloc.stop()
         held.append(sum(s.size for s in found))
     assert held[1] - held[0] < 0.6 * theta.nbytes
+
+
+def test_sizes_in_turn_lie_in_the_same_memory() -> None:
+    """Shards of 3 and of 4 rows take no more than those of 4."""
+    network = network_of(DEEP.replace("32", "8"))
+    theta = network.bind({"D": SIZES["D"]}).init(0, np.float64)
+    views = network.views(np.empty_like(theta))
+    own = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+    held = []
+    for batches in ((400,), (300, 400), (300, 400, 300, 200)):
+        buffers = Buffers(
+            network.module["buffers"], network.signature, theta.dtype, views
+        )
+        tracemalloc.start()
+        for n in batches:
+            buffers.of(n, lambda n=n: {**network.sizes, "N": n})
+        found = tracemalloc.take_snapshot().filter_traces([own]).statistics("lineno")
+        tracemalloc.stop()
+        held.append(sum(s.size for s in found))
+    assert max(held) < 1.05 * held[0]

@@ -146,6 +146,18 @@ def test_shards_follow_from_the_sizes() -> None:
     assert number_of_shards(small, {"N": 2000, "D": 4}) == 1  # less than a millisecond
 
 
+def test_shards_with_large_buffers_are_cut_again() -> None:
+    """But not below 128 rows. A network of 20 layers of 512 holds 13,000 numbers a row."""
+    deep = "input x: [N, D]\nh = x\nrepeat 20 { h = tanh(dense(h, 512)) }\n"
+    network = network_of(deep + "loss = mean(h^2)\n")
+    network.bind({"D": 512})
+    plain = [
+        number_of_shards(network, {"N": n, "D": 512})
+        for n in (100, 250, 300, 600, 1200)
+    ]
+    assert plain == [1, 1, 2, 4, 8]
+
+
 def test_batches_of_other_sizes_in_turn() -> None:
     """The last batch of an epoch is smaller; buffers of all of them are kept."""
     network = network_of(PROGRAMS["recurrent"])
