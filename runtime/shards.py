@@ -11,7 +11,9 @@ else: the bits of a run are the same for 1, 2 and 16 of them.
     step = stepper(network, theta, nabla, {}, Parallel(threads=2))
     loss = step(arrays, noise)                     # fills ∇
 
-Slices of one thread share their buffers, so K decides the memory of a step as well.
+Slices of one thread share their buffers, so K decides the memory of a step as well. The
+gradient of the second of a pair is added to that of the first in parts (`accumulation.py`), if
+one thread computes both: of whole vectors there are few.
 """
 
 from __future__ import annotations
