@@ -335,8 +335,8 @@ class _Proof:
     def uniform(self, node: Node, s: Structure) -> Structure:
         """A free value is the same in every row; what sets some rows is not."""
         if s.state == "free" and self.source is None and node.op.name == "unslice":
-            changed = node.shape != node.args[0].shape
-            if changed and self.mentions(node.shape):
+            both = zip(node.shape, node.args[0].shape, strict=True)
+            if self.mentions(tuple(new for new, old in both if new != old)):
                 return self.mix(node)
         return s
 

@@ -48,6 +48,15 @@ class Net:
     def size(self, dim: Dim) -> Node:
         return self.graph.size(dim)
 
+    def ones(self, axis: int) -> Node:
+        """Ones in one row or column of zeros, as the derivative of a slice has them."""
+        one = [N, Dim.of(4)]
+        one[axis] = Dim.of(1)
+        inside = self.graph.broadcast(self.graph.const(1), tuple(one))
+        starts, steps = as_shape((0, 0)), (1, 1)
+        given = {"shape": (N, Dim.of(4)), "starts": starts, "stops": tuple(one)}
+        return self.a("unslice", inside, **given, steps=steps)
+
     def squares(self) -> Node:
         """A regular, symmetric matrix for each row."""
         three = self.a("iota", shape=(Dim.of(3),), axis=0, kind="int")
@@ -126,6 +135,8 @@ SCALARS: dict[str, tuple[Build, str | None]] = {
         lambda n: d.mean(d.concat([n.x, n.z], 1)),
         "mean",
     ),
+    "a column of ones": (lambda n: d.mean(n.ones(1) * n.z), "mean"),
+    "a row of ones": (lambda n: d.mean(n.ones(0) * n.z), None),
     "systems": (
         lambda n: d.mean(d.total(n.a("solve", n.squares(), d.expand(n.x, 2)), (1, 2))),
         "mean",
