@@ -30,6 +30,11 @@ KINKS = {
     "abs": "sign(0) = 0",
     "max": "ties of the maximum share evenly",
 }
+REMARKS = {
+    "hoisted": "what needs no step before it stands ahead of the loop, for all steps at once",
+    "maximum": "the maximum before {}, which never decrease{}: the same, on less data",
+}
+"""What `Graph.remark` says of an equation whose lines stand in another order."""
 
 
 class Commentary:
@@ -68,9 +73,27 @@ class Commentary:
         e = equations[block.equation]
         prefix = f"{e.repeat}: " if e.repeat and e.copy else ""
         lines = [self.equation(e, indent, prefix)]
+        return lines + self.below(function, block.equation, indent, spell)
+
+    def below(
+        self, function: str, equation: int, indent: int, spell: Callable[[str], str]
+    ) -> list[str]:
+        """What stands under the equation: the chain rule, or why the lines differ from it."""
         if function == "backward":
-            lines += self.chain_rule(block.equation, indent, spell)
-        return lines
+            return self.chain_rule(equation, indent, spell)
+        pad = " " * indent + "#   "
+        lines: list[str] = []
+        for text in self.remarks(equation):
+            lines += fill_text(text.split(" "), WIDTH - len(pad))
+        return [pad + t for t in lines]
+
+    def remarks(self, equation: int) -> list[str]:
+        """What of an equation is computed in another order than it says, and why."""
+        found = self.plan.program.graph.remarks.get(equation, {})
+        return [
+            REMARKS[what].format(" and ".join(about[::-1]), "s" * (len(about) == 1))
+            for what, about in found.items()
+        ]
 
     def chain_rule(
         self, equation: int, indent: int, spell: Callable[[str], str]

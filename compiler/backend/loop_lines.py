@@ -38,8 +38,8 @@ def loop_lines(
     def spell(text: str) -> str:
         return TOKEN.sub(lambda m: loop.spelt(unit, m[0], spelling), text)
 
-    def rules(e: Equation, indent: int) -> list[str]:
-        return comments.chain_rule(e.index, indent, spell) if backward else []
+    def below(e: Equation, indent: int) -> list[str]:
+        return comments.below(name, e.index, indent, spell)
 
     single = len(unit.blocks) == 1
     e = equations[unit.blocks[0].equation]
@@ -48,7 +48,7 @@ def loop_lines(
         begin.append(f"    {loop.list_name} = []")
     lines = [] if loop.common else begin
     if single:
-        lines += [comments.equation(e, 4, f"{e.repeat}: "), *rules(e, 4)]
+        lines += [comments.equation(e, 4, f"{e.repeat}: "), *below(e, 4)]
     else:
         lines.append(f"    # {e.repeat}")
     if loop.common:
@@ -64,7 +64,7 @@ def loop_lines(
         if not single:
             e = equations[block.equation]
             lines += [""] if entering or len(lines) > body else []
-            lines += [comments.equation(e, 8), *rules(e, 8)]
+            lines += [comments.equation(e, 8), *below(e, 8)]
         for s in block.statements:
             if k == loop.append_at and not backward:
                 lines += _appended(loop)

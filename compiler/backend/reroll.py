@@ -172,7 +172,8 @@ class _Roller:
         for block in unit.blocks:
             e = self._equation(block)
             assert e is not None
-            rules = self.comments.rules(block.equation) if name == "backward" else []
+            backward, comments = name == "backward", self.comments
+            rules = (comments.rules if backward else comments.remarks)(block.equation)
             code = [s.text for s in block.statements if not self._is_common(s)]
             if code:
                 spoken, done = (tuple(map(unit.relative, t)) for t in (rules, code))

@@ -42,6 +42,8 @@ class Graph:
         # loop -> what its body is made of: the roles of the formals below each node
         self.roles: dict[Node, dict[Node, frozenset[str]]] = {}
         self.bounds: dict[Node, Any] = {}  # what is proved of values: ops/bounds.py
+        # equation -> what of it is computed in another order than it says, and of what
+        self.remarks: dict[int, dict[str, list[str]]] = {}
         self.drafts = 0  # loops begun: each tags its formals with a number of its own
 
     def __len__(self) -> int:
@@ -139,6 +141,11 @@ class Graph:
         if node.op.family != "leaf":
             self.hints.setdefault(node, (name, instance))
         return node
+
+    def remark(self, equation: int, what: str, *about: str) -> None:
+        """Of this equation something is computed in another order than it says."""
+        known = self.remarks.setdefault(equation, {}).setdefault(what, [])
+        known += [word for word in about if word not in known]
 
     def _equal_shapes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         shape = nodes[0].shape

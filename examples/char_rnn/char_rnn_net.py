@@ -67,6 +67,7 @@ def forward(params, state, text, target):
     T = text.shape[0]
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
+    #   what needs no step before it stands ahead of the loop, for all steps at once
     rows_ = Wxh[text]  # (T, hidden)
     h = memory  # (hidden,)
     h_all = np.empty((T + 1, hidden), Wxh.dtype)  # (T + 1, hidden)
@@ -136,6 +137,7 @@ def evaluate(params, state, text, target):
     T = text.shape[0]
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
+    #   what needs no step before it stands ahead of the loop, for all steps at once
     rows_ = Wxh[text]  # (T, hidden)
     h_2 = memory  # (hidden,)
     seen = np.empty((T, hidden), Wxh.dtype)  # (T, hidden)
@@ -164,6 +166,7 @@ def predict(params, state, text):
     T = text.shape[0]
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
+    #   what needs no step before it stands ahead of the loop, for all steps at once
     rows_ = Wxh[text]  # (T, hidden)
     h_2 = memory  # (hidden,)
     seen = np.empty((T, hidden), Wxh.dtype)  # (T, hidden)

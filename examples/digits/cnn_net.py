@@ -64,6 +64,7 @@ def forward(params, x, digit):
     image = (x / 8 - 1).reshape(N, 8, 8, 1)  # (N, 8, 8, 1)
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
     turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
         0, 1, 2, 4, 5, 3
@@ -75,6 +76,7 @@ def forward(params, x, digit):
     h1 = np.maximum(larger + b_h1, 0)  # (N, 4, 4, 16)
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
     turned_2 = np.lib.stride_tricks.sliding_window_view(
         padded_2, (3, 3), (1, 2)
@@ -189,6 +191,7 @@ def evaluate(params, x, digit):
     image = (x / 8 - 1).reshape(N, 8, 8, 1)  # (N, 8, 8, 1)
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
     turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
         0, 1, 2, 4, 5, 3
@@ -200,6 +203,7 @@ def evaluate(params, x, digit):
     h1 = np.maximum(larger + b_h1, 0)  # (N, 4, 4, 16)
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
     turned_2 = np.lib.stride_tricks.sliding_window_view(
         padded_2, (3, 3), (1, 2)
@@ -237,6 +241,7 @@ def predict(params, x):
     image = (x / 8 - 1).reshape(N, 8, 8, 1)  # (N, 8, 8, 1)
 
     # h1 = image |> conv(16) |> relu |> maxpool                                cnn.net:7
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 10, 10, 1)
     turned = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(
         0, 1, 2, 4, 5, 3
@@ -248,6 +253,7 @@ def predict(params, x):
     h1 = np.maximum(larger + b_h1, 0)  # (N, 4, 4, 16)
 
     # h2 = h1 |> conv(32) |> relu |> maxpool |> flatten                        cnn.net:8
+    #   the maximum before + and relu, which never decrease: the same, on less data
     padded_2 = np.pad(h1, ((0, 0), (1, 1), (1, 1), (0, 0)))  # (N, 6, 6, 16)
     turned_2 = np.lib.stride_tricks.sliding_window_view(
         padded_2, (3, 3), (1, 2)

@@ -124,6 +124,8 @@ class Draft:
             value, varies = lifted(self.graph, n, self.steps, leaves)
             if value is not None:
                 new[n] = self.slice(value) if varies else self.capture(value)
+        if new and not self.graph.deriving:
+            self.graph.remark(self.graph.origin.equation, "hoisted")
         return replaced(self.graph, roots, new)
 
     def _numbered(

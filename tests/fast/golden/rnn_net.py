@@ -230,6 +230,7 @@ def forward(params, text, target, work, rows):
     ) = work["forward"]
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
+    #   what needs no step before it stands ahead of the loop, for all steps at once
     table[...] = b
     np.add(E, table, out=table)
     np.take(table, text.T, axis=0, out=gathered, mode="clip")
@@ -338,6 +339,7 @@ def evaluate(params, text, target):
     h = np.zeros((N, hidden), E.dtype)  # (N, hidden)
 
     # for t in T { h = tanh(…); logits[:, t] = h @ V }                       test.net:10
+    #   what needs no step before it stands ahead of the loop, for all steps at once
     gathered = (E + b)[text.T]  # (T, N, hidden)
     h_after = np.empty((T, N, hidden), E.dtype)  # (T, N, hidden)
     for t in range(T):
