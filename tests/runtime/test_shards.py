@@ -101,6 +101,18 @@ def test_shards_add_up_to_the_whole(name: str) -> None:
             assert same == found and np.array_equal(bits, gradient), threads
 
 
+@pytest.mark.parametrize("shards", [4, 8])
+def test_large_gradients_are_added_by_all_threads(
+    shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of(PROGRAMS["mean"])
+    expected = run(network, Parallel(1, shards))
+    monkeypatch.setattr("gradc.shards.LEAST_ADDED", 1)
+    for threads in (2, 3, 4):
+        loss, nabla = run(network, Parallel(threads, shards))
+        assert loss == expected[0] and np.array_equal(nabla, expected[1])
+
+
 @pytest.mark.parametrize("name", MIXED)
 def test_where_rows_mix_there_is_one_shard_and_the_line_is_known(name: str) -> None:
     text, line = MIXED[name]
