@@ -1,133 +1,51 @@
-"""The guard: the allow-list that every emitted module passes before it is executed.
-
-Stage: after the emitter, before anything runs. In: the text of a module. Out: its parsed
-tree, or `GuardError` with the line and what is wrong with it.
-
-The emitter builds code from nodes, so nothing of a `.net` file can become code. The guard
-does not rely on that. It knows the little Python that a network needs (arithmetic, arrays,
-loops over ranges, dicts by path) and refuses everything else, whatever it means: a node type
-that is not in a table, a NumPy function that is not in a table, a method, an attribute, a
-keyword, a string where no string belongs. What it admits can compute, and nothing more: it
-can't import, read or write a file, reach an interpreter's internals, or name a thing that
-the module itself did not define.
-
-Execute the tree that `check` returns, not the text again: then what was checked is what runs.
-
-    check("import numpy as np\\n\\n\\ndef predict(x):\\n    return {'y': np.exp(x)}\\n")
-    check("import os\\n")      # GuardError: line 1: only `import numpy as np`
-"""
+"""The walk over a module's tree: what is in no table is refused, whatever it means."""
 
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Iterable
-from typing import NoReturn
 
-from ..errors import InternalError
 from .admitted import (
     ATTRIBUTES,
     BUILTINS,
-    CODING,
     COMPARISONS,
-    CONTROL,
     EINSUM,
     ERRSTATE,
-    EXPONENT_BITS,
-    FOLDED,
     FORBIDDEN_NAMES,
-    INVISIBLE,
     KEY,
     KEYWORDS,
     LARGEST_INTEGER,
     LONGEST_KEY,
-    LONGEST_LINE,
     LONGEST_NAME,
     METHODS,
-    MOST_BITS,
-    MOST_LINES,
     NAME,
     NP_CONSTANTS,
     NP_FUNCTIONS,
     OPERATORS,
     OPTIONS,
     PATH_PIECE,
-    RANGE_BITS,
     SIZE,
     UNARY,
 )
+from .integers import Integers
+from .refusal import name_of, refuse
+from .text import Letters
 
 
-class GuardError(InternalError):
-    """An emitted module holds something that no network needs: a bug or an attack."""
-
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__("guard", f"line {line}: {what}")
-        self.line = line
-        self.what = what
-
-
-def check(source: str) -> ast.Module:
-    """Return the tree of `source`, ready to be compiled; raise `GuardError` otherwise."""
-    check_text(source)
-    try:
-        tree = ast.parse(source)
-        Guard(source).module(tree)
-    except SyntaxError as error:
-        raise GuardError(error.lineno or 1, f"not Python: {error.msg}") from None
-    except (RecursionError, MemoryError):
-        raise GuardError(1, "nested too deeply") from None
-    except ValueError as error:
-        raise GuardError(1, f"not Python: {error}") from None
-    return tree
-
-
-def check_text(source: str) -> None:
-    """Refuse text that an editor, a file or Python could read in different ways."""
-    if source.count("\n") > MOST_LINES:
-        raise GuardError(MOST_LINES, f"more than {MOST_LINES:,} lines")
-    for bad, what in ((CONTROL, "control"), (INVISIBLE, "invisible or directional")):
-        if found := bad.search(source):
-            line = source.count("\n", 0, found.start()) + 1
-            raise GuardError(line, f"{what} character U+{ord(found[0]):04X}")
-    lines = source.split("\n")
-    for number, text in enumerate(lines[:2], 1):
-        if CODING.match(text):
-            raise GuardError(number, "a coding declaration")
-    if max(map(len, lines)) > LONGEST_LINE:
-        number = next(n for n, text in enumerate(lines, 1) if len(text) > LONGEST_LINE)
-        raise GuardError(number, f"longer than {LONGEST_LINE:,} characters")
-
-
-def refuse(node: ast.AST, what: str) -> NoReturn:
-    """Raise `GuardError` at the line of `node`."""
-    raise GuardError(getattr(node, "lineno", 1), what)
-
-
-def name_of(node: ast.AST) -> str:
-    """What a node type is called in a message: `Lambda` reads as it stands in ast."""
-    return type(node).__name__
-
-
-class Guard:
+class Walk:
     """One walk over one module. Names are known by the time they are used."""
 
     def __init__(self, source: str) -> None:
-        # Lines with letters beyond ASCII, in bytes; the strings in them are blanked.
-        self.beyond = {
-            number: bytearray(line, "utf-8")
-            for number, line in enumerate(source.split("\n"), 1)
-            if not line.isascii()
-        }
+        self.letters = Letters(source)
+        self.integers = Integers()
         self.numpy = False  # whether the import was seen
         self.constants: set[str] = set()  # of the module
         self.functions: set[str] = set()  # defined above: so nothing recurs
         self.local: set[str] = set()  # of the function at hand
         self.indices: set[str] = set()  # those that a loop over a range counts
-        self.bits: dict[str, float] = {}  # names of integers: how long they can be
         self.expressions: dict[type[ast.AST], Callable[..., None]] = {
-            ast.Name: self.name,
-            ast.Constant: self.constant,
+            ast.Name: lambda node: self.known(node, node.id),
+            ast.Constant: self.number,
             ast.BinOp: self.binary,
             ast.UnaryOp: self.unary,
             ast.Compare: self.compare,
@@ -165,41 +83,22 @@ class Guard:
                     self.define(statement, name)
                     self.literal(value)
                     self.constants.add(name)
-                    self.measure(name, value)
+                    self.integers.measure(name, value)
                 case ast.FunctionDef(name=name):
                     self.define(statement, name)
                     self.function(statement)
                     self.functions.add(name)
                 case _:
                     refuse(statement, f"{name_of(statement)} beside the functions")
-        for number, line in self.beyond.items():
-            if not line.split(b"#")[0].isascii():
-                raise GuardError(number, "a letter beyond ASCII in code")
+        self.letters.check()
 
     def after_docstring(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """The statements after the docstring, which may say anything: it is never read."""
         match body:
             case [ast.Expr(value=ast.Constant(value=str()) as text), *rest]:
-                self.blank(text)
+                self.letters.blank(text)
                 return rest
         return body
-
-    def blank(self, node: ast.Constant | ast.JoinedStr) -> None:
-        """An admitted string may hold any letter; what remains of its lines is code.
-
-        Python folds names to ASCII before they reach the tree (NFKC: 𝐨𝐬 is os), so the
-        tree can't tell what stood in the text.
-        """
-        if not self.beyond or node.end_lineno is None or node.end_col_offset is None:
-            return
-        for number in range(node.lineno, node.end_lineno + 1):
-            if line := self.beyond.get(number):
-                start = node.col_offset if number == node.lineno else 0
-                end = node.end_col_offset if number == node.end_lineno else len(line)
-                text = line[start:end].decode()
-                if isinstance(node, ast.JoinedStr) and not FOLDED.match(text):
-                    refuse(node, "a letter beyond ASCII among the names of an f-string")
-                line[start:end] = b" " * (end - start)
 
     def define(self, node: ast.AST, name: str) -> None:
         """A name of the module is given once: nothing is quietly replaced."""
@@ -213,7 +112,7 @@ class Guard:
             case ast.Constant(value=str(value)):
                 if not text or not SIZE.match(value) or len(value) > LONGEST_KEY:
                     refuse(node, "a string that is no size")
-                self.blank(node)
+                self.letters.blank(node)
             case ast.Constant():
                 self.number(node)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
@@ -248,15 +147,13 @@ class Guard:
                 case _:
                     refuse(default, "a default that is not a number")
         self.local, self.indices = set(), set()
-        self.bits = {
-            name: self.bits[name] for name in self.constants if name in self.bits
-        }
+        self.integers.enter(self.constants)
         for argument in arguments.args:
             if argument.annotation or argument.type_comment:
                 refuse(argument, "an annotation")
             self.new_name(argument, argument.arg)
             self.local.add(argument.arg)
-            self.bits.pop(argument.arg, None)
+            self.integers.forget(argument.arg)
         self.block(self.after_docstring(node.body))
 
     # -- statements -------------------------------------------------------------------
@@ -275,7 +172,7 @@ class Guard:
         target = node.targets[0]
         self.target(target)
         if isinstance(target, ast.Name):
-            self.measure(target.id, node.value)
+            self.integers.measure(target.id, node.value)
 
     def augmented(self, node: ast.AugAssign) -> None:
         if not isinstance(node.op, OPERATORS):
@@ -285,7 +182,9 @@ class Guard:
             case ast.Name(id=name):
                 if name not in self.local:
                     refuse(node, f"`{name}` is not defined here")
-                self.measure(name, ast.BinOp(node.target, node.op, node.value), node)
+                self.integers.measure(
+                    name, ast.BinOp(node.target, node.op, node.value), node
+                )
             case target:
                 self.target(target)
 
@@ -296,7 +195,7 @@ class Guard:
                 self.new_name(node, name)
                 self.local.add(name)
                 self.indices.discard(name)
-                self.bits.pop(name, None)
+                self.integers.forget(name)
             case ast.Tuple(elts=items):
                 for item in items:
                     if not isinstance(item, ast.Name | ast.Tuple):
@@ -391,9 +290,6 @@ class Guard:
         if name not in self.local and name not in self.constants:
             refuse(node, f"`{name}` is not defined here")
 
-    def name(self, node: ast.Name) -> None:
-        self.known(node, node.id)
-
     # -- expressions ------------------------------------------------------------------
 
     def expression(self, node: ast.expr) -> None:
@@ -401,9 +297,6 @@ class Guard:
         if handler is None:
             refuse(node, name_of(node))
         handler(node)
-
-    def constant(self, node: ast.Constant) -> None:
-        self.number(node)
 
     def number(self, node: ast.Constant) -> None:
         """A bounded number, True, False, None. Strings are admitted by place alone."""
@@ -430,50 +323,13 @@ class Guard:
             else:
                 self.operand(side)
         if isinstance(node.op, ast.Pow):
-            self.power(node)
+            self.integers.power(node)
 
     def operand(self, node: ast.expr) -> None:
         """What stands beside an operator: never a sequence, which `*` would repeat."""
         if isinstance(node, ast.Tuple | ast.List | ast.Dict):
             refuse(node, f"{name_of(node)} as an operand")
         self.expression(node)
-
-    def power(self, node: ast.BinOp) -> None:
-        """Powers of integers grow without bound, 9 ** 9 ** 9; of arrays they don't."""
-        bits = self.length(node)
-        if bits is not None and bits > MOST_BITS:
-            refuse(node, "a power of integers that is too long")
-        exponent = self.length(node.right)
-        if exponent is not None and exponent > EXPONENT_BITS:
-            refuse(node, "an exponent that is too large")
-
-    def length(self, node: ast.expr) -> float | None:
-        """At most how many bits a plain integer has; None for anything else."""
-        match node:
-            case ast.Constant(value=int() as value):
-                return math.log2(abs(value) + 1)
-            case ast.Name(id=name):
-                return self.bits.get(name)
-            case ast.UnaryOp(operand=operand):
-                return self.length(operand)
-            case ast.BinOp(left=left, op=op, right=right):
-                a, b = self.length(left), self.length(right)
-                if a is None or b is None:
-                    return None
-                if isinstance(op, ast.Pow):
-                    return (a + 1) * 2 ** min(b, 64.0)
-                return a + b + 1
-        return None
-
-    def measure(self, name: str, value: ast.expr, node: ast.AST | None = None) -> None:
-        """Remember how long the integer `name` can be."""
-        bits = self.length(value)
-        if bits is None:
-            self.bits.pop(name, None)
-        elif bits > MOST_BITS:
-            refuse(node or value, "arithmetic of integers that grows too long")
-        else:
-            self.bits[name] = bits
 
     def unary(self, node: ast.UnaryOp) -> None:
         if not isinstance(node.op, UNARY):
@@ -548,10 +404,7 @@ class Guard:
         if name not in BUILTINS and name not in self.functions:
             refuse(node, f"a call of `{name}`")
         if name == "range":
-            for argument in node.args:
-                bits = self.length(argument)
-                if bits is not None and bits > RANGE_BITS:
-                    refuse(node, "a range that is too long")
+            self.integers.counted(node)
 
     def arguments(self, node: ast.Call, einsum: bool) -> None:
         arguments = node.args
@@ -617,9 +470,9 @@ class Guard:
             case ast.Constant(value=str(text)):
                 if len(text) > LONGEST_KEY or not KEY.match(text):
                     refuse(node, "a string that is no path")
-                self.blank(node)
+                self.letters.blank(node)
             case ast.JoinedStr(values=pieces):
-                self.blank(node)
+                self.letters.blank(node)
                 for piece in pieces:
                     self.piece(piece)
             case _:

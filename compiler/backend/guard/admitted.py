@@ -1,7 +1,7 @@
 """What the guard admits: the tables of its allow-list, and its limits.
 
 Each table is what networks need and no more; what is missing here is refused, whatever it
-means. `guard.py` is the walk that looks things up in them.
+means. `walk.py` is the walk that looks things up in them.
 """
 
 from __future__ import annotations
