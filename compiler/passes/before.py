@@ -78,7 +78,10 @@ def pieces_after_maximum(rw: Rewriter, n: Node) -> Node | None:
     largest = rw.make("max", largest, **n.attrs)
     made = rw.make("reshape", largest, shape=_places(n))
     moved = _of_maximum(rw, x, z, made, n)
-    return None if moved is None else rw.make("reshape", moved, shape=n.shape)
+    if moved is None:
+        return None
+    rw.graph.remark(n.origin.equation, "maximum", "a function in two pieces")
+    return rw.make("reshape", moved, shape=n.shape)
 
 
 STEPS = 12
