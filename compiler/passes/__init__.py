@@ -18,11 +18,13 @@ from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
 from . import (
+    affine,
     expand,
     fold,
     gates,
     idioms,
     linear,
+    logistic,
     normalisers,
     pieces,
     pools,
@@ -89,6 +91,8 @@ PASSES: tuple[Pass, ...] = (
             *reuse.RULES,
             *selections.RULES,
             *pieces.RULES,
+            *logistic.PLANNED,
+            *affine.RULES,
         ),
         "Last: not as one would write it, each step of it in memory that is there.",
     ),
