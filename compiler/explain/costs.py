@@ -225,6 +225,9 @@ def _layers(plan: Plan, sizes: Sizes, itemsize: int) -> tuple[Layer, ...]:
     )
 
 
+HEADER = 150  # bytes of an array object with its sizes and strides; measured
+
+
 def planned_peak(
     work: Mapping[str, object] | None, sizes: Sizes, itemsize: int
 ) -> float:
@@ -251,6 +254,7 @@ def planned_peak(
     total += amount(work["truths"]) + amount(work["constants"]) * itemsize
     # A line without an `out=` form works out an expression, which holds two at a time.
     total += 2 * amount(work["temporary"]) * itemsize
+    total += amount(work["headers"]) * HEADER
     gradients = work["gradients"]
     assert isinstance(gradients, dict)
     for shape in gradients.values():

@@ -13,6 +13,7 @@ from backend.executing import Emitted
 
 from gradc.compiler import Options, Source, driver
 from gradc.compiler.backend import guard
+from gradc.compiler.explain.costs import HEADER
 from gradc.sizes import bind, evaluate
 
 Arrays = dict[str, Any]
@@ -84,7 +85,8 @@ class Fast:
             return int(evaluate(self.work[key], sizes))  # type: ignore[index]
 
         reals = count("reals") + count("constants") + count("temporary")
-        return reals * itemsize + count("integers") * 8 + count("truths")
+        whole = count("integers") * 8 + count("truths") + count("headers") * HEADER
+        return reals * itemsize + whole
 
 
 def compiled(text: str, level: int = 2, **options: Any) -> driver.Compiled:

@@ -77,6 +77,7 @@ loss = cross_entropy(dense(h, 5), y)
 MEASURED: dict[str, tuple[str, dict[str, int]]] = {
     "mlp": (MLP, {"N": 700}),
     "rnn": (RNN.replace("hidden = 16", "hidden = 64"), {"N": 40, "T": 60}),
+    "many steps": (RNN, {"N": 3, "T": 900}),
     "gated": (GATED, {"N": 1500}),
     "transformer": (TRANSFORMER, {"N": 30, "T": 50}),
     "conv": (CONV, {"N": 150}),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ...ir.dims import Dim, Poly, Shape, size
+from ...ir.dims import ONE, Dim, Poly, Shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
 from ..comments import Commentary
@@ -113,6 +113,7 @@ class _Writer:
         self.texts: dict[str, str] = {}  # variable -> where it lies
         self.sizes: dict[Poly, Expr] = {}  # in Python
         self.defined: dict[str, str] = {}  # variable -> the text that makes it
+        self.headers: list[Dim] = []  # of each variable, how many array objects it is
         self.used: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
         self.saved: dict[str, None] = {}
         self.entries: dict[str, list[str]] = {}  # of `work`, by function
@@ -230,6 +231,7 @@ class _Writer:
         base = self.name(v.root)
         if base not in self.defined:
             self.defined[base] = self._made(v.root)
+            self.headers.append(ONE)
         if not v.how:
             return base
         key = (base, v.how)
@@ -239,6 +241,8 @@ class _Writer:
             known = self.names.take(bare + _suffix(v), _copy_of(mark))
             self.views[key] = known
             self.defined[known] = v.how.replace("{}", base)
+            steps = v.how.startswith("list(")
+            self.headers.append(v.shape[0] if steps else ONE)
         return known
 
     def _made(self, root: Root) -> str:
@@ -584,7 +588,8 @@ class _Writer:
         return str(poly)
 
     def entry(self) -> dict[str, Any]:
-        """What the signature says of the buffers: sizes to call them with, elements."""
+        """What the signature says of the buffers: sizes to call them with, elements, and
+        `headers`, the array objects: a loop's views are one for each step."""
         constants = [
             root.shape
             for root in self.unit.table.constants.values()
@@ -599,9 +604,11 @@ class _Writer:
         total = Poly({})
         for shape in constants:
             total = total + size(shape).value
-        spare = Poly({})
+        spare, headers = Poly({}), Poly({})
         for d in temporary:
             spare = spare + d.value
+        for d in self.headers:
+            headers = headers + d.value
         return {
             "sizes": self._all_sizes,
             "rows": bool(self.plan.rows),
@@ -614,6 +621,7 @@ class _Writer:
             "truths": json(self.layout.total("bool")),
             "constants": json(total),
             "temporary": json(spare),
+            "headers": json(headers),
         }
 
     def _temporaries(self, instructions: Sequence[Instruction]) -> list[Any]:
