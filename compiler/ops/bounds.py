@@ -27,7 +27,8 @@ FIXED = frozenset({"const", "size", "zero", "iota"})
 """Leaves that no data decide: a number, a size, the structural zero, a row of places."""
 CLOSED = FIXED | frozenset("""
     input param state noise seed
-    add sub mul neg maximum minimum abs tanh sigmoid erf sin cos sum sum_over mean_over max
+    add sub mul neg maximum minimum abs sign floor tanh sigmoid sigmoid_of_minus softplus
+    softplus_of_minus erf normal_cdf sin cos sum sum_over mean_over max
     reshape transpose broadcast slice unslice concat cast windows fold where stop masked
     """.split())
 """What is finite where its arguments are."""

@@ -31,6 +31,10 @@ def masked_factor(rw: Rewriter, n: Node) -> Node | None:
     if x.is_a("neg"):
         inner = _masked(rw, c, x.args[0])
         return None if inner is None else rw.make("neg", inner)
+    if x.is_a("add", "sub") and rw.free(x):
+        parts = [_masked(rw, c, a) for a in x.args]
+        both = [a for a in parts if a is not None]
+        return rw.make(x.op.name, *both) if len(both) == len(parts) else None
     if not x.is_a("mul", "div"):
         return None
     a, b = x.args

@@ -77,6 +77,16 @@ def test_a_normalisation_is_masked_once(norm: str) -> None:
     agrees(text, float, 1e-12)
 
 
+@pytest.mark.parametrize("activation", ["silu", "softsign"])
+def test_a_sum_of_products_is_masked_in_each(activation: str) -> None:
+    text = (
+        "input x: [N, 6, 6, 2]\n"
+        f"h = x |> conv(3, 3) |> {activation} |> maxpool(2)\nloss = mean(h^2)\n"
+    )
+    assert not wheres(text)
+    agrees(text, float, 1e-12)
+
+
 def test_what_may_be_infinite_keeps_its_mask() -> None:
     text = "input x: [N]\nparam w = 1\nloss = sum(relu(log(w * x)))\n"
     assert wheres(text)
