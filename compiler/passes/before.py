@@ -19,7 +19,7 @@ from ..ir.dims import ONE, Shape, size
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Program
-from . import logistic, tables
+from . import logistic, normalisers, tables
 from .mapping import map_program, named_in, program_roots
 from .patterns import Rewriter, Rule, number, rule
 from .pieces import at_zero, split_at_zero
@@ -234,7 +234,8 @@ def _walked(program: Program, level: int) -> tuple[Program, bool]:
     if level == NAMES_ARE_FENCES:
         fences |= named_in(program)
     else:
-        rules += logistic.BEFORE + tables.rules(tables.batch_of(program))
+        rules += logistic.BEFORE + normalisers.BEFORE
+        rules += tables.rules(tables.batch_of(program))
     concerned = {op for r in rules for op in r.ops}
     if not any(n.op.name in concerned for n in order):
         return program, False

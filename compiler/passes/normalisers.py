@@ -1,9 +1,11 @@
-"""A scale that a normaliser takes: what is divided row by row need not be multiplied as well.
+"""What a normaliser divides by, and the scales beside it.
 
     (e / total - one_hot) * s  ->  e * (s / total) - s * one_hot
+    gain * d / root            ->  d / root * gain              before derivatives are taken
 
-`total` has a number for each row of `e`, so this is a pass over `e` less: the derivative of a
-softmax with cross-entropy. Only where memory is planned: it is not how one writes it.
+`total` has a number for each row of `e`, so the first is a pass over `e` less: the derivative
+of a softmax with cross-entropy. By the second the quotient is a value, which the derivatives
+by gain, root and d all read. Only where memory is planned: it is not how one writes it.
 """
 
 from __future__ import annotations
@@ -46,4 +48,19 @@ def scale_into_normaliser(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+@rule("div", safety="~")
+def quotient_before_scale(rw: Rewriter, n: Node) -> Node | None:
+    """`(g * x) / r` -> `(x / r) * g`, where g and r are smaller than x."""
+    a, r = n.args
+    if n.kind != "real" or not (r.is_a("broadcast") and r.args[0].shape):
+        return None
+    if not (a.is_a("mul") and rw.free(a)):
+        return None
+    for g, x in (a.args, a.args[::-1]):
+        if g.is_a("broadcast") and g.args[0].shape and not x.is_a("broadcast"):
+            return rw.make("mul", rw.make("div", x, r), g)
+    return None
+
+
+BEFORE: tuple[Rule, ...] = (quotient_before_scale,)
 RULES: tuple[Rule, ...] = (scale_into_normaliser,)

@@ -2,10 +2,12 @@
 
     h = t * s,  d * t * s * (1 - s)    ->    d * h * (1 - s)
     h = t * s,  d * s * (1 - t^2)      ->    d * (s - h * t)
+    h = x / r,  x * (m / r)            ->    h * m
 
 Two factors of a product whose own product is a value of the program are that value: a pass
-less over memory, where the value is there for the next layer's weights anyway. Only where
-memory is planned: elsewhere the chain rule is easier to read by its factors.
+less over memory, where the value is there for the next layer's weights anyway. So with what
+a norm has divided: then nothing reads what it was before. Only where memory is planned:
+elsewhere the chain rule is easier to read by its factors.
 """
 
 from __future__ import annotations
@@ -74,6 +76,25 @@ def _under_one_and_square(rw: Rewriter, n: Node) -> Node | None:
     return None
 
 
+@rule("mul", safety="~")
+def quotient_at_hand(rw: Rewriter, n: Node) -> Node | None:
+    """`x * (m / r)` -> `h * m`, for a value h = x / r that has an adjoint; m and r are
+    smaller than x."""
+    if n.kind != "real" or n in rw.primals:
+        return None
+    for x, spread in (n.args, n.args[::-1]):
+        if x not in rw.primals or not spread.is_a("broadcast"):
+            continue
+        ratio = spread.args[0]
+        if not (ratio.is_a("div") and ratio.shape and rw.free(ratio)):
+            continue
+        m, r = ratio.args
+        h = rw.graph.apply("div", x, rw.graph.broadcast(r, x.shape))
+        if h in rw.primals:
+            return rw.make("mul", h, rw.broadcast(m, h.shape))
+    return None
+
+
 def _at_hand(rw: Rewriter, x: Node, y: Node) -> Node | None:
     """The value of the program that is x * y."""
     if x is y or x not in rw.primals or x.is_a("broadcast") or y.is_a("broadcast"):
@@ -85,4 +106,4 @@ def _at_hand(rw: Rewriter, x: Node, y: Node) -> Node | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (product_at_hand, gate_of_tanh)
+RULES: tuple[Rule, ...] = (product_at_hand, gate_of_tanh, quotient_at_hand)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fast.running import compiled
+from fast.test_programs import agrees
 from reference import evaluate
 
 from gradc.compiler.ir.dims import as_shape
@@ -60,3 +62,16 @@ def test_goes_into_the_normaliser(puts: str, scale: str) -> None:
 def test_a_ratio_with_a_name_is_left_alone() -> None:
     root, ratio = build("", "number", bound=True)
     assert rewritten(root, ratio) is root
+
+
+def test_a_quotient_comes_before_the_scale() -> None:
+    """A layer norm saves one array, and its backward divides no array but adjoints."""
+    text = (
+        "input x, y: [N, 6]\nparam W: [6, 6] = normal(0, 1)\n"
+        "h = layernorm(x @ W)\nloss = mse(h, y)\n"
+    )
+    agrees(text, float, 1e-12)
+    forward, _, backward = compiled(text).source.partition("def backward")
+    assert "np.multiply(gain" not in forward
+    backward = backward.partition("def evaluate")[0]
+    assert all(t.startswith("(d_") for t in backward.split("np.divide")[1:])
