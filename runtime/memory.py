@@ -90,8 +90,8 @@ def planned(trainer: Trainer) -> Need:
         sizes[dim] = min(CHUNK, sizes[dim])
     evaluation = tensors(network.signature, "evaluate", sizes, dtype)
     largest = evaluation if _sum(evaluation) > step else [*forward, *backward]
-    if step >= _sum(evaluation) and network.signature.get("work"):
-        step = _buffers(network, {**sizes, **rows}, dtype, step)
+    if network.signature.get("work"):
+        step = _in_shards(trainer, {**sizes, **rows}, dtype) or step
     return Need(
         vectors * dtype.itemsize,
         step,
@@ -126,17 +126,34 @@ def tensors(
     return found
 
 
+def _in_shards(
+    trainer: Trainer, sizes: Mapping[str, int], dtype: np.dtype[Any]
+) -> int | None:
+    """A step of -O2: for each thread the buffers of a shard, a vector for its gradient, and
+    one for each sum that waits, of which there are fewer than levels of the tree."""
+    network, shards = trainer.network, trainer.shards
+    threads = min(trainer.parallel.threads, shards)
+    if shards > 1:
+        dim = network.signature["shards"]["row_dim"]
+        sizes = {**sizes, dim: -(-sizes[dim] // shards)}
+    own = _buffers(network, sizes, dtype)
+    waiting = max(0, (shards // threads).bit_length() - 1)
+    vector = network.size * dtype.itemsize
+    return None if own is None else threads * (own + waiting * vector)
+
+
 def _buffers(
-    network: Any, sizes: Mapping[str, int], dtype: np.dtype[Any], most: int
-) -> int:
-    """The planned buffers of -O2, where arrays share memory: `most` where one cannot tell."""
+    network: Any, sizes: Mapping[str, int], dtype: np.dtype[Any]
+) -> int | None:
+    """The planned buffers of -O2, where arrays share memory, with a vector for gradients;
+    None where one cannot tell."""
     from .buffers import Buffers
 
     try:
         made = Buffers(network.module["buffers"], network.signature, dtype, {})
         work, *_ = made.of((), lambda: sizes)
     except (KeyError, MemoryError, ValueError):
-        return most
+        return None
     stack, owners = [work], {}
     while stack:
         item = stack.pop()

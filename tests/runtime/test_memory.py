@@ -17,6 +17,7 @@ from gradc.data import load
 from gradc.errors import ResourceError
 from gradc.memory import Need, Tensor, available, refuse, shown
 from gradc.settings import Settings
+from gradc.shards import Parallel
 from gradc.trainer import Trainer
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -45,6 +46,21 @@ def test_the_plan_is_what_a_step_takes(level: int, low: float, high: float) -> N
     finally:
         tracemalloc.stop()
     assert low < made.memory.step / peak < high
+
+
+def test_shards_of_a_thread_share_what_is_planned() -> None:
+    path = EXAMPLES / "digits" / "digits.net"
+    compiled = compile_file(path, Options(level=2))
+    network = gradc.Network(compiled.source, compiled.signature)
+    chosen = Settings.of(compiled.signature)
+    data = load(compiled.signature, chosen, path.parent)
+    whole, cut, threads = (
+        Trainer(network, data, chosen, parallel=p).memory.step
+        for p in (Parallel(1, 1), Parallel(1, 4), Parallel(4, 4))
+    )
+    vector = network.size * 4
+    assert whole - vector < 4.1 * (cut - 3 * vector)
+    assert cut < whole + 2 * vector and threads == 4 * (cut - 2 * vector)
 
 
 def test_too_little_is_refused_with_the_largest_tensors(
