@@ -130,8 +130,8 @@ unary(
         "np.minimum({x}, {t}, out={t})",
         "np.exp({t}, out={t})",
         "np.log1p({t}, out={t})",
-        "np.maximum({x}, {0}, out={out})",
-        "np.add({out}, {t}, out={out})",
+        "np.add({x}, {t}, out={out})",  # a maximum of arrays takes a third of one with 0
+        "np.maximum({out}, {t}, out={out})",
     ),
     latex=r"\operatorname{{softplus}}\left({x}\right)",
     monotone=True,
