@@ -25,7 +25,7 @@ Factor = tuple[Node, bool]  # and does it divide
 @rule("mul", "div", safety="~")
 def scale_into_affine(rw: Rewriter, n: Node) -> Node | None:
     """`k * y * (a + b * x)` -> `y * (k a + k b * x)`, for numbers a, b and k."""
-    if n.kind != "real" or not n.shape:
+    if n.kind != "real" or not n.shape or not _has_sum(n):
         return None
     factors = _factors(rw, n)
     k = _take_number(rw, factors)
@@ -52,14 +52,30 @@ def made_of_numbers(n: Node, depth: int = DEEP) -> bool:
 def number_times(rw: Rewriter, a: Node, b: Node) -> Node:
     """The product of two such numbers, in normal form."""
     product = Monomial().times(rw, a).times(rw, b).reduced()
-    made = product.node(rw)
+    made = rw.simplify(product.node(rw))
     if not product.negative:
         return made
     value = number(made)
-    return rw.const(-value) if value is not None else rw.graph.apply("neg", made)
+    return rw.const(-value) if value is not None else rw.make("neg", made)
 
 
 # ------------------------------------------------------------------------- products
+def _has_sum(n: Node) -> bool:
+    """Is there a sum or difference among the factors? Few products have one."""
+    for _ in range(FACTORS):
+        inner = None
+        for a in n.args:
+            name = a.op.name
+            if name == "add" or name == "sub":
+                return True
+            if inner is None and (name == "mul" or name == "div"):
+                inner = a
+        if inner is None:
+            return False
+        n = inner
+    return False
+
+
 def _factors(rw: Rewriter, n: Node) -> list[Factor]:
     """The factors of a product, those in front first."""
     behind: list[Factor] = []
@@ -84,7 +100,7 @@ def _product(rw: Rewriter, factors: list[Factor]) -> Node:
     first, *more = sorted(factors, key=lambda factor: factor[1])
     out = first[0]
     for other, divides in more:
-        out = rw.graph.apply("div" if divides else "mul", out, other)
+        out = rw.make("div" if divides else "mul", out, other)
     return out
 
 
@@ -137,10 +153,10 @@ def _into_sum(rw: Rewriter, n: Node, j: int, k: Node) -> Node | None:
     second = rw.graph.broadcast(number_times(rw, k, b), n.shape)
     parts = [
         rw.graph.broadcast(first, n.shape),
-        rw.graph.apply("mul", _product(rw, factors), second),
+        rw.make("mul", _product(rw, factors), second),
     ]
-    made = rw.graph.apply(n.op.name, *(parts if j == 0 else parts[::-1]))
-    return made if alone is not None else rw.graph.apply("mul", a, made)
+    made = rw.make(n.op.name, *(parts if j == 0 else parts[::-1]))
+    return made if alone is not None else rw.make("mul", a, made)
 
 
 RULES: tuple[Rule, ...] = (scale_into_affine,)

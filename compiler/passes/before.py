@@ -234,7 +234,9 @@ def _walked(program: Program, level: int) -> tuple[Program, bool]:
     if level == NAMES_ARE_FENCES:
         fences |= named_in(program)
     else:
-        rules += logistic.BEFORE + normalisers.BEFORE
+        rules += normalisers.BEFORE
+        if any(n.op.name == "tanh" for n in order):
+            rules += logistic.BEFORE
         rules += tables.rules(tables.batch_of(program))
     concerned = {op for r in rules for op in r.ops}
     if not any(n.op.name in concerned for n in order):

@@ -53,7 +53,7 @@ def gate_of_tanh(rw: Rewriter, n: Node) -> Node | None:
         s = a.args[1]
         h = _at_hand(rw, s, t)
         if h is not None:
-            local = rw.make("sub", s, rw.graph.apply("mul", h, t))
+            local = rw.make("sub", s, rw.make("mul", h, t))
             out = a.args[0]
             for product in reversed(spine[:-1]):
                 out = rw.make("mul", out, product.args[1])
