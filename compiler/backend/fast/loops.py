@@ -15,6 +15,7 @@ For the plan a loop is one instruction: what it touches outside lives for all of
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ...ir.dims import Dim, Shape
@@ -22,20 +23,30 @@ from ...ir.node import Node
 from ...ir.op import Kind
 from ..bodies import Body, sequence_core
 from ..expressions import WEAK
-from . import forms, gathers
+from . import first_step, forms, gathers
 from .frame import Frame
 from .values import Instruction, Root, Value
 
 
+@dataclass
+class Entry:
+    """A variable of the loop and what it goes over: entries of an array, or another text."""
+
+    name: str
+    over: str
+    root: Root | None = None
+    array: Value | None = None
+
+
 def write_loop(frame: Frame, loop: Node) -> None:
     """Write the loop, and give its projections their values."""
-    _Loop(frame, frame.f.bodies[loop]).write()
+    Loop(frame, frame.f.bodies[loop]).write()
 
 
 class StepFrame(Frame):
     """One step of a loop: formals stand for entries of arrays, carries, values outside."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         outer = loop.outer
         super().__init__(
             outer.unit, loop.body.function, loop.body.views, outer.function
@@ -106,7 +117,7 @@ class StepFrame(Frame):
         return gathers.checked(outer, loop.args[place])
 
 
-class _Loop:
+class Loop:
     """One loop to one instruction."""
 
     def __init__(self, outer: Frame, body: Body) -> None:
@@ -116,7 +127,8 @@ class _Loop:
         self.reverse: bool = self.loop.attrs["reverse"]
         self.table = outer.table
         self.step = StepFrame(self)
-        self.entries: list[tuple[str, str]] = []  # loop variable, what it goes over
+        self.entries: list[Entry] = []
+        self.zeros: dict[int, Instruction] = {}  # carry -> what fills it with zeros
         self.slices: dict[int, Value] = {}
         self.carried: dict[int, Value] = {}
         self.counter: Value | None = None
@@ -139,21 +151,12 @@ class _Loop:
             turns = f"range({count})"
             if self.reverse:
                 turns = f"reversed({turns})"
-            self.entries.append((name, turns))
+            self.entries.append(Entry(name, turns))
         return self.counter
 
-    def entry(self, array: Value, part: str, shape: Shape, wish: str) -> Value:
+    def entry(self, array: Value, shape: Shape, wish: str) -> Value:
         """A step's own entry of an array that has the steps in front."""
         name = self.variable(wish)
-        turned = part
-        if self.reverse:
-            turned = part + "[::-1]"
-        static = array.root.storage is not None and not array.root.entry
-        if static and shape:
-            over = self.table.view(array, f"list({{}}{turned})", array.shape).token
-        else:
-            over = f"{array.token}{turned}"
-        self.entries.append((name, over))
         root = Root(
             array.kind,
             shape,
@@ -162,7 +165,16 @@ class _Loop:
             function="step",
             entry=True,
         )
+        self.entries.append(Entry(name, self.over(array, shape), root, array))
         return self.table.value(root, shape, array.kind)
+
+    def over(self, array: Value, shape: Shape, part: str = "") -> str:
+        """The entries of an array in the order of the steps, all or a part of them."""
+        turned = ("[::-1]" if self.reverse else "") + part
+        static = array.root.storage is not None and not array.root.entry
+        if static and shape:
+            return self.table.view(array, f"list({{}}{turned})", array.shape).token
+        return f"{array.token}{turned}"
 
     # ------------------------------------------------------------------ formals
     def formal(self, n: Node) -> Value:
@@ -187,7 +199,7 @@ class _Loop:
             return self.index()
         array = self.outer.value(core)
         wish = self._wish(core)
-        entry = self.entry(array, "", core.shape[1:], f"{wish}_t")
+        entry = self.entry(array, core.shape[1:], f"{wish}_t")
         self.read.append((array, entry.root))
         return entry
 
@@ -240,12 +252,13 @@ class _Loop:
         self._totals()
         self._rebind()
         self._fuse()
+        first = first_step.apart(self)
         out, over = self._in_place()
         instruction = Instruction(
             outer.function,
             outer.equation,
             self.loop,
-            [self._head()],
+            [*first, self._head()],
             out,
             over,
             body=step.instructions,
@@ -259,10 +272,10 @@ class _Loop:
     def _head(self) -> str:
         if not self.entries:
             self.index()
-        names = ", ".join(name for name, _ in self.entries)
+        names = ", ".join(e.name for e in self.entries)
         if len(self.entries) == 1:
-            return f"for {names} in {self.entries[0][1]}:"
-        return f"for {names} in zip({', '.join(over for _, over in self.entries)}):"
+            return f"for {names} in {self.entries[0].over}:"
+        return f"for {names} in zip({', '.join(e.over for e in self.entries)}):"
 
     # ------------------------------------------------------------------ carries
     def _carry(self, k: int) -> None:
@@ -294,7 +307,7 @@ class _Loop:
             self._states(k, wish, before, leaving)
             return
         array = outer.new(init.shape, init.kind, wish)
-        self._start(array, init)
+        self._start(k, array, init)
         self.carried[k] = array
         self.touched.append(array)
         for p in body.projections:
@@ -321,12 +334,12 @@ class _Loop:
         after = self.body.next(k)
         return any(self.body.next(j) is after for j in self.body.carries if j != k)
 
-    def _start(self, target: Value, init: Node) -> None:
+    def _start(self, k: int, target: Value, init: Node) -> None:
         core = init
         while core.op.name == "broadcast":
             core = core.args[0]
         if core.op.name == "zero" or (core.is_a("const") and not core.attrs["value"]):
-            self.outer.emit(f"{target.token}.fill(0)", target)
+            self.zeros[k] = self.outer.emit(f"{target.token}.fill(0)", target)
         elif not core.shape and core.op.name in ("const", "size"):
             text = self.outer.out.value(core).expr.text
             self.outer.emit(f"{target.token}.fill({text})", target)
@@ -346,13 +359,13 @@ class _Loop:
         self.touched.append(states)
         first, last = ("-1", "0") if self.reverse else ("0", "-1")
         start = self.table.view(states, f"{{}}[{first}]", init.shape, True)
-        self._start(start, init)
+        self._start(k, start, init)
         early, late = ("[1:]", "[:-1]") if self.reverse else ("[:-1]", "[1:]")
         inner = (self.steps, *init.shape)
         enter = self.table.view(states, f"{{}}{early}", inner, True)
         leave = self.table.view(states, f"{{}}{late}", inner, True)
-        self.carried[k] = self.entry(enter, "", init.shape, f"{wish}_before")
-        self.step.destination[after] = self.entry(leave, "", init.shape, wish)
+        self.carried[k] = self.entry(enter, init.shape, f"{wish}_before")
+        self.step.destination[after] = self.entry(leave, init.shape, wish)
         for p in before:
             outer.values[p] = enter
         for p in leaving:
@@ -430,7 +443,7 @@ class _Loop:
         outer.values[p] = array
         if value.shape:
             wish = self.step._proposed(value) if value in self.at else "entry"
-            entry = self.entry(array, "", value.shape, wish)
+            entry = self.entry(array, value.shape, wish)
             self.collected.append((array, entry.root))
             stores.setdefault(value, []).append(entry)
         else:

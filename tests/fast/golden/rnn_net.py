@@ -66,9 +66,11 @@ def buffers(N, T, dtype, gradients=None):
     gathered = slot_2.reshape(T, N, hidden)
     h_all = slot_3.reshape(T + 1, N, hidden)
     h_all_part = h_all[0]
-    h_all_steps = list(h_all[:-1])
-    h_all_steps_2 = list(h_all[1:])
-    gathered_steps = list(gathered)
+    gathered_part = gathered[:1]
+    h_all_part_2 = h_all[1:][:1]
+    h_all_steps = list(h_all[:-1][1:])
+    h_all_steps_2 = list(h_all[1:][1:])
+    gathered_steps = list(gathered[1:])
     h_all_rows = h_all[1:].reshape(N * T, hidden)
     shifted = slot_2[: 12 * N * T].reshape(T, N, 12)
     shifted_rows = shifted.reshape(N * T, 12)
@@ -105,15 +107,19 @@ def buffers(N, T, dtype, gradients=None):
     d_logits_rows = d_logits.reshape(N * T, 12)
     d_h_after = gathered
     d_h_after_rows = d_h_after.reshape(N * T, hidden)
-    h_all_part_2 = h_all[1:]
+    h_all_part_3 = h_all[1:]
     difference_2 = slot_4.reshape(T, N, hidden)
     one = np.array(1, dtype)
-    d_h = slot_10.reshape(N, hidden)
     W_turned = slot_1.reshape(hidden, hidden)
+    d_h_after_part = d_h_after[-1:]
+    difference_2_part = difference_2[-1:]
     d_gathered = gathered
-    d_gathered_steps = list(d_gathered[::-1])
-    d_h_after_steps = list(d_h_after[::-1])
-    difference_2_steps = list(difference_2[::-1])
+    d_gathered_part = d_gathered[-1:]
+    d_gathered_steps = list(d_gathered[::-1][:-1])
+    d_gathered_steps_2 = list(d_gathered[::-1][1:])
+    d_h_after_steps = list(d_h_after[::-1][1:])
+    difference_2_steps = list(difference_2[::-1][1:])
+    d_h = slot_10.reshape(N, hidden)
     laid_out_2 = slot_8.reshape(T, N)
     laid_out_2_flat = laid_out_2.reshape(N * T)
     at_2 = slot_7
@@ -133,6 +139,8 @@ def buffers(N, T, dtype, gradients=None):
             table,
             gathered,
             h_all_part,
+            gathered_part,
+            h_all_part_2,
             h_all_steps,
             h_all_steps_2,
             gathered_steps,
@@ -168,14 +176,18 @@ def buffers(N, T, dtype, gradients=None):
             at,
             d_logits_rows,
             d_h_after_rows,
-            h_all_part_2,
+            h_all_part_3,
             difference_2,
             one,
-            d_h,
             W_turned,
+            d_h_after_part,
+            difference_2_part,
+            d_gathered_part,
             d_gathered_steps,
+            d_gathered_steps_2,
             d_h_after_steps,
             difference_2_steps,
+            d_h,
             laid_out_2,
             laid_out_2_flat,
             offsets,
@@ -204,6 +216,8 @@ def forward(params, text, target, work, rows):
         table,
         gathered,
         h_all_part,
+        gathered_part,
+        h_all_part_2,
         h_all_steps,
         h_all_steps_2,
         gathered_steps,
@@ -235,6 +249,7 @@ def forward(params, text, target, work, rows):
     np.add(E, table, out=table)
     np.take(table, text.T, axis=0, out=gathered, mode="clip")
     h_all_part.fill(0)
+    np.tanh(gathered_part, out=h_all_part_2)
     for h_before, h_2, gathered_t in zip(h_all_steps, h_all_steps_2, gathered_steps):
         np.dot(h_before, W, out=h_2)
         np.add(gathered_t, h_2, out=h_2)
@@ -271,14 +286,18 @@ def backward(saved, d_loss, work):
         at,
         d_logits_rows,
         d_h_after_rows,
-        h_all_part_2,
+        h_all_part_3,
         difference_2,
         one,
-        d_h,
         W_turned,
+        d_h_after_part,
+        difference_2_part,
+        d_gathered_part,
         d_gathered_steps,
+        d_gathered_steps_2,
         d_h_after_steps,
         difference_2_steps,
+        d_h,
         laid_out_2,
         laid_out_2_flat,
         offsets,
@@ -309,16 +328,16 @@ def backward(saved, d_loss, work):
     #   d_b = sum over 12 of scatter(d_gathered, text'),
     #   then step by step, from the last to the first
     np.dot(d_logits_rows, V.T, out=d_h_after_rows)
-    np.multiply(h_all_part_2, h_all_part_2, out=difference_2)
+    np.multiply(h_all_part_3, h_all_part_3, out=difference_2)
     np.subtract(one, difference_2, out=difference_2)
-    d_h.fill(0)
     np.copyto(W_turned, W.T)
-    for d_total, z_t, difference_t in zip(
-        d_gathered_steps, d_h_after_steps, difference_2_steps
+    np.multiply(d_h_after_part, difference_2_part, out=d_gathered_part)
+    for d_total_before, d_total, z_t, difference_t in zip(
+        d_gathered_steps, d_gathered_steps_2, d_h_after_steps, difference_2_steps
     ):
+        np.dot(d_total_before, W_turned, out=d_h)
         np.add(z_t, d_h, out=d_total)
         np.multiply(d_total, difference_t, out=d_total)
-        np.dot(d_total, W_turned, out=d_h)
     np.copyto(laid_out_2, text.T)
     np.add(laid_out_2_flat, offsets, out=at_2)
     which.fill(0)
