@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..ir.dims import Dim, Shape, show
 from ..source import Span
 from .form import Diagnostic
+from .operands import described
 
 
 def needs_axis(span: Span, name: str, what: str) -> Diagnostic:
@@ -114,7 +115,7 @@ def bad_pattern(span: Span, text: str, why: str) -> Diagnostic:
 
 
 def pattern_rank(span: Span, pattern: str, text: str, shape: Shape) -> Diagnostic:
-    shown = show(shape, described=True) if shape else "a scalar"
+    shown = described(shape)
     return Diagnostic(
         "pattern-rank",
         span,

@@ -7,21 +7,9 @@ from collections.abc import Iterable, Mapping
 from ..ir.dims import Dim, Shape, show
 from ..source import Span
 from .form import Diagnostic
+from .operands import Named, both, shown
 
 Notes = list[tuple[str, str]]
-Named = tuple[str, Shape]  # an operand's text and shape
-
-
-def shown(operand: Named) -> str:
-    """`W is a matrix (3, 4)`."""
-    name, shape = operand
-    if not shape:
-        return f"{name} is a scalar"
-    return f"{name} is {show(shape, described=True)}"
-
-
-def both(left: Named, right: Named) -> str:
-    return f"{shown(left)}; {shown(right)}"
 
 
 def _is_postfix(text: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.dims import Dim, Shape, show
+from ..ir.dims import Dim, Shape
 from ..source import Span
 from .form import Diagnostic, did_you_mean
+from .operands import Named, described
 
 Notes = list[tuple[str, str]]
-Named = tuple[str, Shape]
-
 # Names that other libraries give to what has another name here.
 KNOWN_AS = {
     "kernel": "k",
@@ -35,10 +34,6 @@ KNOWN_AS = {
     "size": "n",
     "rate": "p",
 }
-
-
-def _shape(shape: Shape) -> str:
-    return show(shape, described=True) if shape else "a scalar"
 
 
 def unknown_argument(
@@ -125,7 +120,7 @@ def layer_input(
         "layer-input",
         span,
         f"`{function}` needs {need}",
-        label=f"{text} is {_shape(shape)}; {function} takes {wants}",
+        label=f"{text} is {described(shape)}; {function} takes {wants}",
         notes=tuple(notes),
     )
 
@@ -171,7 +166,7 @@ def unequal_arguments(
         "unequal-arguments",
         span,
         f"`{a}` and `{b}` of `{function}` must fit each other",
-        label=f"{x} is {_shape(left)}; {y} is {_shape(right)}",
+        label=f"{x} is {described(left)}; {y} is {described(right)}",
         notes=tuple(notes),
     )
 
@@ -190,7 +185,7 @@ def argument_size(
         "argument-size",
         span,
         f"`{function}` takes {wants}, so this size must be {wanted.described()}",
-        label=f"{text} is {_shape(shape)}",
+        label=f"{text} is {described(shape)}",
     )
 
 
@@ -212,7 +207,7 @@ def needs_stretch(span: Span, function: str, name: str, given: Named) -> Diagnos
         "needs-stretch",
         span,
         f"`{function}` wants a stretch axis in `{name}`",
-        label=f"{text} is {_shape(shape)}",
+        label=f"{text} is {described(shape)}",
         notes=(("help", "`x[:, *]` and `keep = true` make one"),),
     )
 

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.dims import Shape, show
 from ..source import Span
 from .form import Diagnostic
-
-Named = tuple[str, Shape]
-
-
-def _shape(shape: Shape) -> str:
-    return show(shape, described=True) if shape else "a scalar"
+from .operands import Named, described
 
 
 def grad_of_no_name(span: Span, text: str) -> Diagnostic:
@@ -50,7 +44,7 @@ def grad_not_scalar(span: Span, y: Named, x: Named) -> Diagnostic:
         "grad-not-scalar",
         span,
         "`grad` needs one number (per row)",
-        label=f"{text} is {_shape(shape)}; {name} is {_shape(x[1])}",
+        label=f"{text} is {described(shape)}; {name} is {described(x[1])}",
         notes=(("help", help_),),
     )
 

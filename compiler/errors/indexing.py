@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..ir.dims import Dim, Shape, show
 from ..source import Span
-from .broadcasting import Named, both
 from .form import Diagnostic
+from .operands import Named, both
 
 
 def two_rests(span: Span) -> Diagnostic:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.dims import Shape, show
 from ..source import Span
 from .form import Diagnostic
-
-Named = tuple[str, Shape]
-
-
-def _shown(operand: Named) -> str:
-    name, shape = operand
-    return f"{name} is {show(shape, described=True) if shape else 'a scalar'}"
+from .operands import Named, both, shown
 
 
 def not_square(span: Span, function: str, x: Named) -> Diagnostic:
@@ -19,7 +12,7 @@ def not_square(span: Span, function: str, x: Named) -> Diagnostic:
         "not-square",
         span,
         f"`{function}` needs a square matrix",
-        label=_shown(x),
+        label=shown(x),
         notes=(("rule", f"{function} takes [.., n, n], the leading axes a batch"),),
     )
 
@@ -34,7 +27,7 @@ def right_side(span: Span, a: Named, b: Named) -> Diagnostic:
         "right-side",
         span,
         "the right side does not fit the system",
-        label=f"{_shown(a)}; {_shown(b)}",
+        label=both(a, b),
         notes=(
             ("rule", "solve takes A: [.., n, n] and b: [.., n] or [.., n, m], same .."),
             *help_,

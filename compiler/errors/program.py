@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from ..ir.dims import Dim, Shape, show
 from ..source import Span
 from .form import Diagnostic, did_you_mean
+from .operands import described
 
 Notes = list[tuple[str, str]]
-
-
-def _shape(shape: Shape) -> str:
-    return show(shape, described=True) if shape else "a scalar"
 
 
 # ------------------------------------------------------------------------------ roles
@@ -22,7 +19,7 @@ def root_not_scalar(span: Span, role: str, name: str, shape: Shape) -> Diagnosti
         f"{role}-not-scalar",
         span,
         f"a {role} is one number",
-        label=f"this is {_shape(shape)}",
+        label=f"this is {described(shape)}",
         notes=(("help", f"average it, `mean({text})`, or add it up, `sum({text})`"),),
     )
 
@@ -174,7 +171,7 @@ def fill_shape(span: Span, path: str, wanted: Shape, given: Shape) -> Diagnostic
     return Diagnostic(
         "fill-shape",
         span,
-        f"`{path}` is {_shape(wanted)}, but what fills it is {_shape(given)}",
+        f"`{path}` is {described(wanted)}, but what fills it is {described(given)}",
         notes=(("rule", "a fill is a number or has just the parameter's shape"),),
     )
 
@@ -273,7 +270,7 @@ def too_many_elements(span: Span, text: str, shape: Shape, limit: int) -> Diagno
         "too-many-elements",
         span,
         f"{text} would be too large",
-        label=f"{_shape(shape)} has more than {limit} elements",
+        label=f"{described(shape)} has more than {limit} elements",
     )
 
 
@@ -283,7 +280,7 @@ def empty_param(span: Span, name: str, shape: Shape) -> Diagnostic:
         "empty-param",
         span,
         f"the parameter `{name}` would have no entries",
-        label=f"here `{name}` is {_shape(shape)}",
+        label=f"here `{name}` is {described(shape)}",
         notes=(("help", "every axis of a parameter has at least size 1"),),
     )
 

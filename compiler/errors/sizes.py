@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..ir.dims import Dim, Shape, show
 from ..source import Span
 from .form import Diagnostic
+from .operands import described
 
 
 def division_by_zero(span: Span, text: str) -> Diagnostic:
@@ -155,7 +156,7 @@ def type_kind(span: Span, name: str, declared: str, kind: str, text: str) -> Dia
 
 
 def type_shape(span: Span, name: str, declared: str, shape: Shape) -> Diagnostic:
-    shown = show(shape, described=True) if shape else "a scalar"
+    shown = described(shape)
     return Diagnostic(
         "type-shape",
         span,

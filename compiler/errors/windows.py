@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from ..ir.dims import Dim, Shape, show
+from ..ir.dims import Dim
 from ..source import Span
 from .form import Diagnostic, did_you_mean
-
-Named = tuple[str, Shape]
-
-
-def _shown(operand: Named) -> str:
-    name, shape = operand
-    return f"{name} is {show(shape, described=True) if shape else 'a scalar'}"
+from .operands import Named, both, shown
 
 
 def needs_image(span: Span, function: str, x: Named) -> Diagnostic:
@@ -19,7 +13,7 @@ def needs_image(span: Span, function: str, x: Named) -> Diagnostic:
         "needs-image",
         span,
         f"`{function}` needs an image",
-        label=f"{_shown(x)}; {function} takes x: [N, H, W, c]",
+        label=f"{shown(x)}; {function} takes x: [N, H, W, c]",
         notes=(
             (
                 (
@@ -40,7 +34,7 @@ def kernel_rank(span: Span, function: str, x: Named, kernel: Named) -> Diagnosti
         "kernel-rank",
         span,
         f"the kernel for {what} is {wants}",
-        label=f"{_shown(x)}; {_shown(kernel)}",
+        label=both(x, kernel),
     )
 
 
@@ -56,7 +50,7 @@ def channels(
         span,
         f"the kernel reads {c} channels{' a group' if groups > 1 else ''}, "
         f"{x[0]} has {x[1][-1].described()}",
-        label=f"{_shown(x)}; {_shown(kernel)}",
+        label=both(x, kernel),
         notes=(("rule", rule),),
     )
 
@@ -66,7 +60,7 @@ def kernel_size(span: Span, function: str, kernel: Named, size: Dim) -> Diagnost
         "kernel-size",
         span,
         f"a kernel has whole sizes from 1 on, not {size.described()}",
-        label=_shown(kernel),
+        label=shown(kernel),
     )
 
 
