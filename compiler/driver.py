@@ -19,7 +19,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from . import ops  # noqa: F401  (declares every op)
 from .autodiff.reverse import differentiate
 from .autodiff.shards import mixing_line, sharded, shared_rows
 from .backend import fast, readable

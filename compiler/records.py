@@ -44,8 +44,7 @@ def record(
         made = dataclass(frozen=True, slots=True, init=False, kw_only=kw_only, eq=eq)(
             given
         )
-        init = _init(made)
-        setattr(made, "__init__", init)  # noqa: B010  (a method is not assigned to)
+        type.__setattr__(made, "__init__", _init(made))
         return made
 
     return decorate if cls is None else decorate(cls)

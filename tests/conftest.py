@@ -44,10 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: seconds long; scripts and wheels")
     config.pluginmanager.register(Skips(), "gradc-skips")
     if config.getoption("--poison"):
-        poison()
+        poison(config)
 
 
-def poison() -> None:
+def poison(config: pytest.Config) -> None:
     """Compile as with `--poison` everywhere: what reads stale memory reads NaN."""
     from gradc.compiler.driver import Options
 
@@ -56,7 +56,9 @@ def poison() -> None:
     def poisoned(self: Options, *args: Any, **options: Any) -> None:
         original(self, *args, **{**options, "poison": True})
 
-    Options.__init__ = poisoned  # type: ignore[method-assign]
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Options, "__init__", poisoned)
+    config.add_cleanup(patch.undo)
 
 
 # A minute each or more: they run where `-m` names them (CI's nightly run does).

@@ -15,13 +15,13 @@ from zlib import crc32
 import numpy as np
 from reference import STEP, evaluate
 
-from gradc.compiler import ops  # noqa: F401
 from gradc.compiler.autodiff.forward import forward
 from gradc.compiler.autodiff.reverse import grad
 from gradc.compiler.ir.graph import Graph
 from gradc.compiler.ir.node import Node
-from gradc.compiler.ir.op import REGISTRY, Op
+from gradc.compiler.ir.op import Op
 from gradc.compiler.ir.verify import verify
+from gradc.compiler.ops import REGISTRY
 from gradc.compiler.ops.samples import Case, Range
 
 SHAPES = ((), (1,), (3,), (2, 3), (1, 3), (2, 1, 3), (0, 3))

@@ -16,9 +16,8 @@ import time
 import numpy as np
 import pytest
 
-import gradc.compiler.ops  # noqa: F401  (declares every op)
 from gradc.compiler.backend.guard import GuardError, check
-from gradc.compiler.ir.op import REGISTRY
+from gradc.compiler.ops import REGISTRY
 
 HONEST = '''\
 """Forward and backward passes of res.net. Notation: σ, ∂, "quoted", # all of this is text.

@@ -69,8 +69,8 @@ class Fills(Expressions):
             case "orthogonal":
                 self.scope.preludes.setdefault("orthogonal", ORTHOGONAL)
                 rows, columns = (self.dim(d).text for d in shape)
-                wide = [d.integer for d in shape]
-                if None not in wide and wide[0] < wide[1]:  # type: ignore[operator]
+                high, wide = (d.integer for d in shape)
+                if high is not None and wide is not None and high < wide:
                     return Expr(f"orthogonal(rng, {columns}, {rows}).T", PRIMARY)
                 return Expr(f"orthogonal(rng, {rows}, {columns})", PRIMARY)
         return Expr(f"rng.standard_normal({inside})")

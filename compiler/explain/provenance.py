@@ -81,13 +81,14 @@ class Record:
     def statement(self, line: int) -> ast.Statement | None:
         """The innermost statement of the text whose lines have this one among them."""
         best: ast.Statement | None = None
-        statements = [s for s in ast.walk(self.trace.tree) if _is_statement(s)]
-        for s in statements:
+        for s in ast.walk(self.trace.tree):
+            if not isinstance(s, ast.Statement):
+                continue
             first, last = lines_of(s.span)
             if first <= line <= last and (
                 best is None or s.span.start >= best.span.start
             ):
-                best = s  # type: ignore[assignment]
+                best = s
         return best
 
     def equations(self, line: int) -> list[Equation]:
@@ -203,10 +204,6 @@ class Record:
         if not e.line:
             return e.text
         return f"{e.file or self.trace.program.name}:{e.line}"
-
-
-def _is_statement(node: ast.Node) -> bool:
-    return isinstance(node, ast.Statement)
 
 
 def lines_of(span: Span) -> tuple[int, int]:

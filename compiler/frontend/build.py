@@ -412,11 +412,12 @@ def _string(word: Word) -> ast.String:
 
 def _pipe_mix(left: ast.Expr, stage: ast.Stage) -> Diagnostic:
     """What to say of `a + b |> f`: quote both readings."""
-    last = {
-        ast.Chain: lambda: left.operands[-1],  # type: ignore[attr-defined]
-        ast.Compare: lambda: left.right,  # type: ignore[attr-defined]
-        ast.Power: lambda: left.exponent,  # type: ignore[attr-defined]
-        ast.Unary: lambda: left.operand,  # type: ignore[attr-defined]
-    }[type(left)]()
+    match left:
+        case ast.Chain(operands=(*_, last)) | ast.Compare(right=last):
+            pass
+        case ast.Power(exponent=last) | ast.Unary(operand=last):
+            pass
+        case _:
+            last = left
     before = left.span.source.text[left.span.start : last.span.start]
     return syntax.pipe_mix(stage.arrow, before, left.span, last.span, stage.span)

@@ -14,6 +14,7 @@ Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
     bounds: what is proved of a value, whatever the data are
 """
 
+from ..ir.op import REGISTRY
 from . import (
     arithmetic,
     contraction,
@@ -33,6 +34,7 @@ from . import (
 )
 
 __all__ = [
+    "REGISTRY",
     "arithmetic",
     "contraction",
     "derived",

@@ -79,9 +79,8 @@ def describe(subject: str) -> dict[str, Any]:
 
 def _table(table: Delimited, entry: str | None) -> dict[str, Any]:
     titles = [table.title(i).strip("'") for i in range(table.numbers.shape[1])]
-    chosen = range(len(titles))
-    if entry is not None:
-        chosen = chosen_columns(table, entry)  # type: ignore[assignment]
+    everything = list(range(len(titles)))
+    chosen = everything if entry is None else chosen_columns(table, entry)
     return {
         "rows": len(table.numbers),
         "header": "yes" if table.header else "no",

@@ -27,7 +27,7 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-z))
 
 
-def backprop(weights, biases, x, y):  # type: ignore[no-untyped-def]
+def backprop(weights, biases, x, y):
     """The gradient of the quadratic cost of one example, by BP1 to BP4."""
     activations, zs = [x], []
     for w, b in zip(weights, biases, strict=True):

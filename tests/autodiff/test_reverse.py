@@ -59,7 +59,7 @@ def test_adjoints_of_inputs_by_wrt() -> None:
     w, x = scalar(graph, "w"), graph.leaf("input", "x", ())
     joint = differentiate(program(graph, [Root("loss", w * x, 0)]), ("x",))
     assert list(joint.gradients) == ["w", "x"]
-    assert joint.gradients["x"] is joint.seed * w  # type: ignore[operator]
+    assert joint.gradients["x"] is joint.seed * w
 
 
 def test_losses_over_some_parameters() -> None:

@@ -32,7 +32,7 @@ def joint_of(text: str, folder: Path | None = None, **options: Any) -> Joint:
     """The program with its derivatives, before any pass."""
     source = Source.from_text("test.net", text)
     given = driver.Options(folder=folder, **options)
-    return driver.build(source, given, until="grad").value  # type: ignore[no-any-return]
+    return driver.build(source, given, until="grad").value
 
 
 def number(dim: Dim, sizes: dict[str, int]) -> int:

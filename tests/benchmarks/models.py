@@ -344,21 +344,21 @@ jax_loss = array_loss | {"rnn": _jax_rnn, "cnn": _jax_cnn}
 
 
 # ------------------------------------------------------------------------------ Tangent
-def _tangent_w1(W1, b1, W2, b2, x, y):  # type: ignore[no-untyped-def]
+def _tangent_w1(W1, b1, W2, b2, x, y):
     a1 = 1.0 / (1.0 + np.exp(-(np.dot(x, W1) + b1)))
     a2 = 1.0 / (1.0 + np.exp(-(np.dot(a1, W2) + b2)))
     d = a2 - y
     return np.sum(d * d) / 20.0
 
 
-def _tangent_w2(W1, b1, W2, b2, x, y):  # type: ignore[no-untyped-def]
+def _tangent_w2(W1, b1, W2, b2, x, y):
     a1 = np.maximum(np.dot(x, W1) + b1, 0.0)
     z = np.dot(a1, W2) + b2
     lse = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
     return np.sum(y * (lse - z)) / 32.0
 
 
-def _tangent_w3(W1, b1, W2, b2, W3, b3, x, y):  # type: ignore[no-untyped-def]
+def _tangent_w3(W1, b1, W2, b2, W3, b3, x, y):
     a1 = np.maximum(np.dot(x, W1) + b1, 0.0)
     a2 = np.maximum(np.dot(a1, W2) + b2, 0.0)
     z = np.dot(a2, W3) + b3
@@ -366,7 +366,7 @@ def _tangent_w3(W1, b1, W2, b2, W3, b3, x, y):  # type: ignore[no-untyped-def]
     return np.sum(y * (lse - z)) / 256.0
 
 
-def _tangent_w4(W1, V1, W2, V2, W3, V3, b1, c1, b2, c2, b3, c3, x, y):  # type: ignore[no-untyped-def]
+def _tangent_w4(W1, V1, W2, V2, W3, V3, b1, c1, b2, c2, b3, c3, x, y):
     h1 = np.tanh(np.dot(x, W1) + b1) / (1.0 + np.exp(-(np.dot(x, V1) + c1)))
     h2 = np.tanh(np.dot(h1, W2) + b2) / (1.0 + np.exp(-(np.dot(h1, V2) + c2)))
     z = np.dot(h2, W3) + b3
@@ -376,7 +376,7 @@ def _tangent_w4(W1, V1, W2, V2, W3, V3, b1, c1, b2, c2, b3, c3, x, y):  # type: 
     return np.sum(d * d) / 1048576.0
 
 
-def _tangent_w5(Wx, Wh, bh, Wo, bo, x, y, h0):  # type: ignore[no-untyped-def]
+def _tangent_w5(Wx, Wh, bh, Wo, bo, x, y, h0):
     h = h0
     loss = 0.0
     for t in range(32):
@@ -389,7 +389,7 @@ def _tangent_w5(Wx, Wh, bh, Wo, bo, x, y, h0):  # type: ignore[no-untyped-def]
     return loss
 
 
-def _tangent_w8(w1, w2, w3, x):  # type: ignore[no-untyped-def]
+def _tangent_w8(w1, w2, w3, x):
     a1 = 1.0 / (1.0 + np.exp(-(w1 * x)))
     a2 = 1.0 / (1.0 + np.exp(-(w2 * a1)))
     a3 = 1.0 / (1.0 + np.exp(-(w3 * a2)))

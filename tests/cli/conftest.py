@@ -70,7 +70,7 @@ def process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]
             timeout=60,
             env=environment,
             check=False,
-            **options,  # type: ignore[call-overload]
+            **options,
         )
 
     return run

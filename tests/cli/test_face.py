@@ -55,7 +55,7 @@ def test_constants_by_keyword() -> None:
     with pytest.raises(ValueError, match="k = nan is no finite number"):
         gradc.compile(NET, k=float("nan"))
     with pytest.raises(ValueError, match="no finite number"):
-        gradc.compile(NET, k="7")  # type: ignore[arg-type]
+        gradc.compile(NET, k="7")
 
 
 def test_mistakes_are_the_message() -> None:

@@ -17,9 +17,8 @@ import numpy as np
 import reference
 import scipy.special
 
-from gradc.compiler import ops  # noqa: F401
 from gradc.compiler.ir.graph import Graph
-from gradc.compiler.ir.op import REGISTRY
+from gradc.compiler.ops import REGISTRY
 
 TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:e[+-]?\d+)?)|(?P<name>[^\W\d]\w*)"
@@ -270,7 +269,7 @@ def registered(name: str) -> Callable[..., Any]:
         kinds = {"f": "real", "c": "real", "i": "int", "b": "bool"}
         arrays = [np.asarray(a) for a in args]
         leaves = [
-            graph.leaf("input", f"a{k}", a.shape, kinds[a.dtype.kind])  # type: ignore[arg-type]
+            graph.leaf("input", f"a{k}", a.shape, kinds[a.dtype.kind])
             for k, a in enumerate(arrays)
         ]
         node = graph.apply(name, *leaves, **attrs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mpmath
@@ -79,10 +80,11 @@ def points() -> list[float]:
     return [rng.uniform(0.1, 0.9) for _ in range(3)]
 
 
-def at_point(at: float, texts: dict[str, str]) -> Env:
+def at_point(
+    at: float, parts: Mapping[str, Any], value: Callable[[Any, Env], Any] = value
+) -> Env:
     """x and the shared parts, worked out when they are asked for."""
-    env = Env({"x": at, "pi": float(mpmath.pi)})
-    env.more = lambda name: value(texts[name], env)
+    env = Env({"x": at, "pi": float(mpmath.pi)}, lambda name: value(parts[name], env))
     return env
 
 
@@ -106,8 +108,7 @@ def test_a_derivative_is_that_of_sympy(
         found = float(value(text(form.formulas[node]), env))
         wanted = complex(derivative.evalf(30, subs={"x": sympy.Float(at, 30)})).real
         assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), texts
-        env = at_point(at, {})
-        env.more = lambda name, env=env: typeset.value(parts[name], env)  # type: ignore[misc]
+        env = at_point(at, parts, typeset.value)
         found = float(typeset.value(shown, env))
         assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), (shown, parts)
 

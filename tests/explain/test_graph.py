@@ -79,7 +79,7 @@ def test_whatever_stands_in_a_box_is_escaped() -> None:
 @pytest.mark.parametrize("level", ["op", "layer"])
 @pytest.mark.parametrize("name", SOME)
 def test_no_boxes_lie_upon_each_other(name: str, level: str) -> None:
-    drawing, _ = draw(traced(SAMPLES / f"{name}.net"), level, True)  # type: ignore[arg-type]
+    drawing, _ = draw(traced(SAMPLES / f"{name}.net"), level, True)
     places, bends = arrange(drawing)
     boxes = [(*places[b.id], *size_of(b), b) for b in drawing.boxes]
     for i, (x, y, w, h, a) in enumerate(boxes):

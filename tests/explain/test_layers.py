@@ -100,7 +100,7 @@ DEEPER = ("06_cnn", "08_nanogpt", "15_two_heads")
     sorted(path for path in SAMPLES.glob("[01]*.net") if path.stem not in DEEPER),
     ids=lambda p: p.stem,
 )
-def test_columns_are_the_transposes(path) -> None:  # type: ignore[no-untyped-def]
+def test_columns_are_the_transposes(path) -> None:
     """With every matrix turned, each formula gives the transpose of what it gave."""
     trace = traced(path)
     numbers = Numbers(trace)

@@ -137,7 +137,7 @@ def test_small_values_leave_large_slots_free() -> None:
         ((N, 6, 4), (N, 4, 6), (2, 1, 0), None),
     ],
 )
-def test_reshapes_of_turned_arrays(old, new, order, made) -> None:  # type: ignore[no-untyped-def]
+def test_reshapes_of_turned_arrays(old, new, order, made) -> None:
     old, new = as_shape(old), as_shape(new)
     assert moved(old, new, order) == made
     if made is not None:  # the elements stay where they are

@@ -95,13 +95,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("a", "b", "expected"), ACCEPTED)
-def test_shapes_that_broadcast(a, b, expected) -> None:  # type: ignore[no-untyped-def]
+def test_shapes_that_broadcast(a, b, expected) -> None:
     assert broadcast(dims(*a), dims(*b)) == dims(*expected)
     assert broadcast(dims(*b), dims(*a)) == dims(*expected)
 
 
 @pytest.mark.parametrize(("a", "b", "reason"), REFUSED)
-def test_shapes_that_do_not(a, b, reason) -> None:  # type: ignore[no-untyped-def]
+def test_shapes_that_do_not(a, b, reason) -> None:
     for first, second in [(a, b), (b, a)]:
         found = broadcast(dims(*first), dims(*second))
         assert isinstance(found, Mismatch)

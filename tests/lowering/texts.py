@@ -9,7 +9,6 @@ from typing import Any
 
 from reference import evaluate
 
-from gradc.compiler import ops  # noqa: F401  (declares every op)
 from gradc.compiler.errors import CompileError
 from gradc.compiler.frontend.parser import parse
 from gradc.compiler.frontend.resolve import resolve

@@ -201,14 +201,18 @@ def test_kinks() -> None:
 
 
 def test_norm_at_zero() -> None:
-    build = lambda x: derived.norm2(x, (0,))  # noqa: E731
+    def build(x: Node) -> Node:
+        return derived.norm2(x, (0,))
+
     assert slopes(build, [0.0, 0.0]) == [[0, 0]]
     np.testing.assert_allclose(slopes(build, [3.0, 4.0]), [[0.6, 0.8]], rtol=1e-15)
     assert np.isnan(slopes(build, [NAN, 1.0])).all()
 
 
 def test_product_with_zeros() -> None:
-    build = lambda x: derived.prod(x, (0,))  # noqa: E731
+    def build(x: Node) -> Node:
+        return derived.prod(x, (0,))
+
     assert slopes(build, [0.0, 2.0, 3.0]) == [[6, 0, 0]]
     assert slopes(build, [0.0, 2.0, 5.0, 3.0, 4.0]) == [[120, 0, 0, 0, 0]]
     assert slopes(build, [0.0, 0.0, 3.0]) == [[0, 0, 0]]
@@ -221,7 +225,9 @@ def test_deviation_of_a_constant() -> None:
 
 
 def test_all_minus_infinity() -> None:
-    build = lambda x: apply("logsumexp", x, axes=(0,))  # noqa: E731
+    def build(x: Node) -> Node:
+        return apply("logsumexp", x, axes=(0,))
+
     assert slopes(build, [-INF, -INF]) == [[0, 0]]
     got = slopes(build, [-INF, 0.0, 0.0])
     assert got == [[0, 0.5, 0.5]]
@@ -229,14 +235,19 @@ def test_all_minus_infinity() -> None:
 
 
 def test_powers() -> None:
-    power = lambda x, y: apply("power", x, y)  # noqa: E731
+    def power(x: Node, y: Node) -> Node:
+        return apply("power", x, y)
+
     assert slopes(power, 0.0, 2.0)[1] == 0
     assert math.isnan(slopes(power, -2.0, 2.0)[1])
     assert slopes(power, -2.0, 2.0)[0] == -4
     assert slopes(power, 0.0, 0.0)[0] == 0
     assert slopes(power, 0.0, 1.0)[0] == 1
     assert slopes(power, 2.0, 0.0)[0] == 0
-    cube = lambda x: apply("pow", x, exponent=3)  # noqa: E731
+
+    def cube(x: Node) -> Node:
+        return apply("pow", x, exponent=3)
+
     graph = Graph()
     x = graph.leaf("param", "x", ())
     d = cube(x)
@@ -258,7 +269,9 @@ def test_mixed_derivative_of_power_at_exponent_zero() -> None:
 
 
 def test_xlogy() -> None:
-    build = lambda x, y: apply("xlogy", x, y)  # noqa: E731
+    def build(x: Node, y: Node) -> Node:
+        return apply("xlogy", x, y)
+
     graph = Graph()
     x, y = graph.leaf("param", "x", ()), graph.leaf("param", "y", ())
     assert evaluate([apply("xlogy", x, y)], {x: 0.0, y: 0.0})[0] == 0

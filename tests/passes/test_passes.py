@@ -9,7 +9,6 @@ import pytest
 from calls import calls
 from reference import evaluate
 
-from gradc.compiler import ops  # noqa: F401
 from gradc.compiler.autodiff.reverse import differentiate, grad
 from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, ancestors, topological
@@ -47,7 +46,7 @@ class Builder:
         self.outputs: list[Root] = []
 
     def input(self, name: str, *shape: Dim | int, kind: str = "real") -> Node:
-        return self.graph.leaf("input", name, shape, kind)  # type: ignore[arg-type]
+        return self.graph.leaf("input", name, shape, kind)
 
     def param(self, name: str, *shape: Dim | int) -> Node:
         node = self.graph.leaf("param", name, shape)
@@ -258,7 +257,7 @@ def test_guards_stand_where_minus_infinity_can_come_in(
     make: object, guarded: bool
 ) -> None:
     g = Graph()
-    nodes = expanded(make(g))  # type: ignore[operator]
+    nodes = expanded(make(g))
     assert any(n.is_a("finite") for n in nodes) == guarded
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from reference import evaluate
 
-from gradc.compiler import ops  # noqa: F401
 from gradc.compiler.ir.dims import Dim, as_shape
 from gradc.compiler.ir.graph import Graph, topological
 from gradc.compiler.ir.node import Node
@@ -42,7 +41,7 @@ class Leaves:
 
     def __call__(self, name: str, *shape: Dim | int, kind: str = "real") -> Node:
         if name not in self.made:
-            leaf = self.graph.leaf("input", name, shape, kind)  # type: ignore[arg-type]
+            leaf = self.graph.leaf("input", name, shape, kind)
             self.made[name] = leaf
         x = self.made[name]
         if self.wrap and kind == "real":  # a value with a name of its own
@@ -395,9 +394,7 @@ CASES: dict[str, list[Build]] = {
         lambda g: apply("sigmoid", -x(g)),
         lambda g: apply("softplus", -x(g)) * apply("sin", -x(g)),
     ],
-    "small_power": [
-        lambda g, n=n: apply("pow", x(g), exponent=n) for n in range(3, 9)  # type: ignore[misc]
-    ],
+    "small_power": [lambda g, n=n: apply("pow", x(g), exponent=n) for n in range(3, 9)],
     "settle_sign": [
         lambda g: -(x(g) * g.scalar("s", (N, T))),
         lambda g: -(x(g) * y(g) / z(g)),

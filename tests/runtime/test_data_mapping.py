@@ -12,7 +12,7 @@ def named(
     *titles: str, x: int | None = 2, **more: object
 ) -> dict[str, tuple[str, ...]]:
     """Assign to x (of some width) and y; columns by their titles."""
-    found = assign("f.csv", titles, [Wanted("x", x, **more), Wanted("y", 1)])  # type: ignore[arg-type]
+    found = assign("f.csv", titles, [Wanted("x", x, **more), Wanted("y", 1)])
     return {name: tuple(titles[i] for i in columns) for name, columns in found.items()}
 
 

@@ -37,7 +37,7 @@ def test_places_by_position_change_nothing() -> None:
         y = np.eye(3)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            out = space["step"](x, y, np.zeros((3, 3)))  # type: ignore[operator]
+            out = space["step"](x, y, np.zeros((3, 3)))
         found.append((out.tolist(), y.tolist()))
     assert found[0] == found[1]
 

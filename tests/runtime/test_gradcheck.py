@@ -26,7 +26,7 @@ def quartic(x: np.ndarray) -> complex:
 @pytest.mark.parametrize(
     ("method", "tolerance"), [("complex", 1e-14), ("central", 1e-8), ("forward", 1e-5)]
 )
-def test_differences(method, tolerance) -> None:  # type: ignore[no-untyped-def]
+def test_differences(method, tolerance) -> None:
     x = np.array([0.5, -1.25, 2.0])
     exact = 4 * x**3 + np.array([x[1], x[0], 0])
     np.testing.assert_allclose(differences(quartic, x, method), exact, rtol=tolerance)
@@ -52,7 +52,7 @@ def test_right_gradients_pass(
 
 
 @pytest.mark.parametrize("method", ["central", "forward"])
-def test_other_methods_need_no_second_module(logistic: Network, method) -> None:  # type: ignore[no-untyped-def]
+def test_other_methods_need_no_second_module(logistic: Network, method) -> None:
     result = check(logistic, method=method)
     assert result.ok and result.worst > 1e-13
     with pytest.raises(ValueError, match="needs the module for complex numbers"):
@@ -81,7 +81,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("name", "right", "wrong", "paths"), MISTAKES)
-def test_mistakes_are_noticed(name, right, wrong, paths, logistic_complex) -> None:  # type: ignore[no-untyped-def]
+def test_mistakes_are_noticed(name, right, wrong, paths, logistic_complex) -> None:
     text = source(name)
     assert right in text
     network = Network(

@@ -106,7 +106,7 @@ def test_a_size_comes_from_init_or_from_the_first_inputs(logistic: Network) -> N
         ({"digit": np.arange(-1, 6)}, r"digit\[0\] is -1"),
     ],
 )
-def test_wrong_inputs_are_named(mlp: Network, change, message) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_inputs_are_named(mlp: Network, change, message) -> None:
     inputs = {k: v for k, v in (batch() | change).items() if v is not None}
     with pytest.raises(ValueError, match=message):
         mlp.value_and_grad(mlp.init(0), **inputs)

@@ -401,7 +401,7 @@ def explosive(folder: Path, tmp_path: Path, when: range) -> tuple[Trainer, Any]:
 
         return one
 
-    trainer.network.stepper = sabotaged  # type: ignore[method-assign]
+    trainer.network.stepper = sabotaged
     return trainer, ear
 
 
@@ -419,7 +419,7 @@ def test_updates_that_are_not_finite_are_dropped(folder: Path, tmp_path: Path) -
     ear.progress = watch
     result = trainer.train()
     assert result.skipped == 3 and result.steps == 25
-    assert trainer.optimizer.steps == 22  # type: ignore[union-attr]
+    assert trainer.optimizer.steps == 22
     for step in (8, 9, 10):
         assert np.array_equal(before[step][0], before[7][0])
         for path, array in before[7][1].items():

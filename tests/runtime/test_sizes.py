@@ -81,7 +81,7 @@ def test_every_input_that_does_not_fit_is_named_with_its_line() -> None:
         ("at_least", sym("T"), sym("D"), 3, 2),
     ],
 )
-def test_checks_cite_the_line(kind, left, right, good, bad) -> None:  # type: ignore[no-untyped-def]
+def test_checks_cite_the_line(kind, left, right, good, bad) -> None:
     sig = copy.deepcopy(LOGISTIC)
     sig["checks"] = [
         {

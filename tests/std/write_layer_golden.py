@@ -24,7 +24,7 @@ def cases() -> dict[str, Case]:
     torch.set_default_dtype(torch.float64)
     found: dict[str, Case] = {}
 
-    def finish(name: str, x, parameters, y, **more) -> None:  # type: ignore[no-untyped-def]
+    def finish(name: str, x, parameters, y, **more) -> None:
         """`parameters`: path -> (tensor with a gradient, how it lies in gradc)."""
         g = torch.randn_like(y)
         (y * g).sum().backward()
@@ -34,7 +34,7 @@ def cases() -> dict[str, Case]:
             case["d:" + path] = tensor.grad.T if turned else tensor.grad
         found[name] = {k: np.ascontiguousarray(v.numpy()) for k, v in case.items()}
 
-    def sequence():  # type: ignore[no-untyped-def]
+    def sequence():
         return torch.randn(2, 5, 3, requires_grad=True)
 
     for name, kind in (("lstm", torch.nn.LSTM), ("rnn", torch.nn.RNN)):

@@ -88,5 +88,5 @@ def curves(rows: int = 400) -> Table:
 
 def write(path: Path, table: Table) -> Path:
     """The table as an NPZ, stored without compression."""
-    np.savez(path, **table)  # type: ignore[arg-type]
+    np.savez(path, **table)
     return path
