@@ -67,7 +67,8 @@ def _on_real_parts(sign: str) -> Any:
             return f"{pick}{{b}})"
         if is_constant(a):
             return f"{turn}{{a}})"
-        return f"{pick}{turn}({{a}} + {{b}}) / 2))"
+        tie = "np.where({a} == {b}, {a}, ({a} + {b}) / 2)"  # half of inf + 0j is no number
+        return f"{pick}{turn}{tie}))"
 
     return template
 

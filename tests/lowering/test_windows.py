@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backend.executing import Emitted, joint_of
 from reference import directional, evaluate
 from texts import lowered, node, shape, value
 
@@ -231,3 +232,12 @@ def test_rows() -> None:
     )
     made = compile_source(Source.from_text("net.net", text), Options())
     assert [loss["rows"] for loss in made.signature["losses"]] == ["mean", "mean"]
+
+
+def test_the_complex_form_of_padding_that_meets_padding() -> None:
+    """The larger of two -inf is -inf for complex numbers, too: half of it would be no number."""
+    text = (
+        "input x: [N, 5, 5, 2]\nparam w = 1\n"
+        'loss = mean(relu(pool2d(w * x, 3, 2, "same")))'
+    )
+    Emitted(joint_of(text)).agrees()

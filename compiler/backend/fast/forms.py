@@ -260,6 +260,7 @@ def comparison(frame: Frame, n: Node) -> bool:
         for r in readers
     )
     mask = mask and n not in frame.destination and n not in frame.kept
+    mask = mask and a.kind == "real"  # else NumPy converts the result in a buffer
     x, y = frame.operand(a), frame.operand(b)
     out = frame.make(n, "real" if mask else "bool")
     out.mask = mask
