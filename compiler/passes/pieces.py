@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..ir.node import Node
-from ..ops.bounds import finite
+from ..ops.bounds import finite, is_constant
 from .patterns import Rewriter, Rule, is_number, rule
 
 MOST = 24
@@ -187,6 +187,38 @@ def step_between(rw: Rewriter, n: Node) -> Node | None:
     return rw.make("add", rw.make("mul", chosen, rw.broadcast(step, n.shape)), arms[1])
 
 
+@rule("where", safety="~")
+def sum_of_arms(rw: Rewriter, n: Node) -> Node | None:
+    """`where(c, a, b)` -> `a * c + b * (1 - c)`, of what is finite, as nobody foresees c."""
+    c, a, b = n.args
+    if n.kind != "real" or not n.shape or not _unforeseen(c):
+        return None
+    if not (finite(a) and finite(b)):
+        return None
+    if c.is_a("lt", "le") and all(finite(x) for x in c.args):
+        other = rw.make("le" if c.is_a("lt") else "lt", *c.args[::-1])
+    else:
+        other = rw.make("not", c)
+    terms = [_under(rw, x, mask) for x, mask in ((a, c), (b, other)) if _fixed(x) != 0]
+    return rw.make("add", *terms) if len(terms) == 2 else terms[0]
+
+
+def _unforeseen(c: Node) -> bool:
+    """Is it a comparison of values of each place, not one for whole rows, nor of places?"""
+    if c.is_a("and", "or"):
+        return any(_unforeseen(a) for a in c.args)
+    if not c.is_a("lt", "le", "eq") or is_constant(c):
+        return False
+    return any(a.kind == "real" and not a.is_a("broadcast", "zero") for a in c.args)
+
+
+def _under(rw: Rewriter, x: Node, mask: Node) -> Node:
+    if _fixed(x) is None:
+        return rw.make("masked", x, mask)
+    chosen = rw.make("cast", mask, kind="real")
+    return chosen if _fixed(x) == 1 else rw.make("mul", chosen, x)
+
+
 def _fixed(piece: Node) -> float | None:
     """The number that a piece is everywhere, if it is one."""
     core = piece.args[0] if piece.is_a("broadcast") else piece
@@ -329,4 +361,4 @@ def _settled(rw: Rewriter, n: Node, x: Node, by: str) -> bool:
     return n.is_a(by)
 
 
-RULES: tuple[Rule, ...] = (sum_of_pieces, common_factor, step_between)
+RULES: tuple[Rule, ...] = (sum_of_pieces, common_factor, step_between, sum_of_arms)

@@ -21,11 +21,16 @@ WITHOUT = {
     "a step": "h = where(z > 0, cos(z), -2)",
     "a learnt slope": "param a = 0.3\nh = where(z > 0, z, a * z)",
     "a slope for each": "param a: [5] = 0.3\nh = where(z > 0, z, a * z)",
+    "of two that are finite": "h = where(z > y, tanh(z), x)",
+    "a huber": "h = where(abs(z) < 1, z^2 / 2, abs(z) - 0.5)",
+    "nothing between": "h = where(z > 0.5, z - 0.5, where(z < -0.5, z + 0.5, 0))",
+    "both hold": "h = where(z > 0 and y > 0, z, 3)",
     "twice": "u = where(z > 0, z, exp(z) - 1)\nh = where(u > 0, u, tanh(u))",
 }
 WITH = {
     "a gap between two": "h = where(z > 0, z + 1, exp(z))",
     "not at 0": "h = where(z > 1, z, exp(z))",
+    "of whole rows": "h = where(mean(y, axis = 1, keep = true) > 0, z, sin(z))",
     "no number at 0": "h = where(z > 0, log(z), 0)",
     "a learnt number": "param a = 0.3\nh = where(z > 0, z, a * (exp(z) - 1))",
     "by another": "h = where(y > 0, z, exp(z))",

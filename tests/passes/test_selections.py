@@ -16,9 +16,9 @@ WITHOUT = {
     "a learnt slope": (
         "param a = 0.1\nz = x @ W\nh = where(z > 0, z, a * z)\nloss = mse(h, y)\n"
     ),
+    "two values": "z = x @ W\nh = where(z > 0, z, 0.1 * y)\nloss = mse(h, y)\n",
 }
 WITH = {
-    "two values": "z = x @ W\nh = where(z > 0, z, 0.1 * y)\nloss = mse(h, y)\n",
     "infinite": "z = x @ W\nh = where(z > 0, z, inf * z)\nloss = mean(min(h, y))\n",
 }
 CASES = WITHOUT | WITH
