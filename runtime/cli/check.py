@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..blas import prepare_blas
 from .exits import Exit, UsageError
-from .options import Parser, add_common, number, positive, sizes, suggestion
+from .options import Parser, add_common, number, positive, repeated, sizes, suggestion
 from .programs import (
     add_level,
     compile_text,
@@ -50,12 +50,11 @@ def parser() -> Parser:
         default="complex",
         help="complex step (exact to rounding), or real differences",
     )
-    made.add_argument(
+    repeated(
+        made,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="data to check at (default: drawn: normal, whole numbers in their range)",
+        "[NAME=]PATH",
+        "data to check at (default: drawn: normal, whole numbers in their range)",
     )
     made.add_argument(
         "--eps", type=number, metavar="E", help="the step of the differences"
@@ -63,13 +62,7 @@ def parser() -> Parser:
     made.add_argument(
         "--tol", type=number, metavar="T", help="the error that is let pass"
     )
-    made.add_argument(
-        "--size",
-        metavar="N=8",
-        action="append",
-        default=[],
-        help="a size (default: different small primes)",
-    )
+    repeated(made, "--size", "N=8", "a size (default: different small primes)")
     made.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="how many draws (3)"
     )

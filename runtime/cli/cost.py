@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..blas import prepare_blas
 from .exits import Exit, UsageError
-from .options import Parser, add_common, sizes, suggestion
+from .options import Parser, add_common, repeated, sizes, suggestion
 from .terminal import Terminal, columns
 from .tracing import traced
 
@@ -35,12 +35,11 @@ def parser() -> Parser:
         examples=__doc__.split("\n\n", 1)[1],
     )
     made.add_argument("file", metavar="FILE", help="a .net file, or - for stdin")
-    made.add_argument(
+    repeated(
+        made,
         "--size",
-        metavar="N=32",
-        action="append",
-        default=[],
-        help=f"a size (default: the batch that the program trains with, else {USUAL})",
+        "N=32",
+        f"a size (default: the batch that the program trains with, else {USUAL})",
     )
     made.add_argument(
         "--dtype", choices=("float32", "float64"), help="of the real numbers"

@@ -13,7 +13,7 @@ from argparse import Namespace
 
 from ..blas import prepare_blas
 from .exits import Exit
-from .options import Parser, add_common, positive, whole
+from .options import Parser, add_common, positive, repeated, whole
 from .terminal import Terminal
 
 SUMMARY = "why a network does not learn, line by line"
@@ -27,12 +27,11 @@ def parser() -> Parser:
     made.add_argument(
         "file", metavar="RUN|FILE", help="a run folder, a checkpoint, or a .net file"
     )
-    made.add_argument(
+    repeated(
+        made,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="other data than the program names; where there are none they are drawn",
+        "[NAME=]PATH",
+        "other data than the program names; where there are none they are drawn",
     )
     made.add_argument(
         "--batches", type=positive, metavar="N", help="how many (default: 1,024 rows)"
@@ -40,9 +39,7 @@ def parser() -> Parser:
     made.add_argument(
         "--seed", type=whole, metavar="N", help="of fresh parameters (default: 0)"
     )
-    made.add_argument(
-        "--size", metavar="N=8", action="append", default=[], help="of drawn data"
-    )
+    repeated(made, "--size", "N=8", "of drawn data")
     made.add_argument(
         "--weights",
         choices=("best", "last", "ema"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..blas import prepare_blas
 from .exits import Exit, UsageError
-from .options import Parser, add_common, suggestion
+from .options import Parser, add_common, repeated, suggestion
 from .programs import open_run
 from .terminal import Terminal, figure
 
@@ -39,22 +39,18 @@ def parser() -> Parser:
     """The flags of `gradc eval`."""
     made = Parser("eval", __doc__.splitlines()[0], examples=__doc__.split("\n\n", 1)[1])
     made.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
-    made.add_argument(
+    repeated(
+        made,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="other data (default: what the run held out, or else its training data)",
+        "[NAME=]PATH",
+        "other data (default: what the run held out, or else its training data)",
     )
-    made.add_argument(
-        "--metric", metavar="NAME", action="append", default=[], help="these alone"
-    )
-    made.add_argument(
+    repeated(made, "--metric", "NAME", "these alone")
+    repeated(
+        made,
         "--require",
-        metavar="'NAME>=VALUE'",
-        action="append",
-        default=[],
-        help="exit 1 where it does not hold (< <= > >= ==)",
+        "'NAME>=VALUE'",
+        "exit 1 where it does not hold (< <= > >= ==)",
     )
     made.add_argument(
         "--weights",

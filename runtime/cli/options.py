@@ -14,7 +14,7 @@ import argparse
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .exits import Exit, UsageError
 
@@ -107,29 +107,26 @@ def add_common(parser: Parser, *, program: bool = True) -> None:
     """The flags of every verb; with `program`, those of verbs that compile."""
     group = parser.add_argument_group("common")
     if program:
-        group.add_argument(
+        repeated(
+            group,
             "--set",
+            "NAME=VALUE",
+            "replace a const (hidden=64) or a setting (train.optimizer.lr=0.1)",
             dest="overrides",
-            metavar="NAME=VALUE",
-            action="append",
-            default=[],
-            help="replace a const (hidden=64) or a setting (train.optimizer.lr=0.1)",
         )
-        group.add_argument(
+        repeated(
+            group,
             "-I",
+            "DIR",
+            "a folder whose libraries `use` may read, beside the program's own",
             dest="include_dirs",
-            metavar="DIR",
-            action="append",
-            default=[],
-            help="a folder whose libraries `use` may read, beside the program's own",
         )
-        group.add_argument(
+        repeated(
+            group,
             "--limit",
+            "NAME=NUMBER",
+            "raise a limit of the compiler (nodes=1000000)",
             dest="limits",
-            metavar="NAME=NUMBER",
-            action="append",
-            default=[],
-            help="raise a limit of the compiler (nodes=1000000)",
         )
         group.add_argument(
             "--filename-in-msg",
@@ -148,6 +145,15 @@ def add_common(parser: Parser, *, program: bool = True) -> None:
         choices=("auto", "always", "never"),
         default="auto",
         help="colours in messages (NO_COLOR is heeded)",
+    )
+
+
+def repeated(
+    to: argparse._ActionsContainer, flag: str, metavar: str, help: str, **more: Any
+) -> None:
+    """A flag that may stand any number of times: what stands behind it, as a list."""
+    to.add_argument(
+        flag, metavar=metavar, action="append", default=[], help=help, **more
     )
 
 

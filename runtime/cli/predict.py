@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..blas import prepare_blas
 from .exits import Exit, UsageError
-from .options import Parser, add_common, names, sizes, suggestion
+from .options import Parser, add_common, names, repeated, sizes, suggestion
 from .programs import (
     compile_text,
     load,
@@ -49,12 +49,11 @@ def parser() -> Parser:
         metavar="RUN",
         help="a run folder, a checkpoint, or a .net without parameters",
     )
-    made.add_argument(
+    repeated(
+        made,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="a file for every input or for one, or - for a CSV on stdin",
+        "[NAME=]PATH",
+        "a file for every input or for one, or - for a CSV on stdin",
     )
     made.add_argument(
         "-o",
@@ -63,12 +62,11 @@ def parser() -> Parser:
         default="-",
         help="OUT.csv, OUT.npz, or - (default)",
     )
-    made.add_argument(
+    repeated(
+        made,
         "--size",
-        metavar="N=16",
-        action="append",
-        default=[],
-        help="a size that no needed input binds: how many samples to draw, say",
+        "N=16",
+        "a size that no needed input binds: how many samples to draw, say",
     )
     made.add_argument("--output", type=names, metavar="a,b", help="these outputs alone")
     made.add_argument(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .exits import UsageError
-from .options import Parser, sizes, suggestion
+from .options import Parser, repeated, sizes, suggestion
 from .programs import in_time, load, options_of, source_of
 
 if TYPE_CHECKING:
@@ -29,27 +29,19 @@ if TYPE_CHECKING:
 
 def add_point(parser: Parser) -> None:
     """The flags that say at which numbers a program is shown."""
-    parser.add_argument(
+    repeated(
+        parser,
         "--at",
-        metavar="x=1,w=0.5|FILE:ROW",
-        action="append",
-        default=[],
-        help="show the values there; what is not given is drawn",
+        "x=1,w=0.5|FILE:ROW",
+        "show the values there; what is not given is drawn",
     )
-    parser.add_argument(
+    repeated(
+        parser,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="show the values at the first batch of these data",
+        "[NAME=]PATH",
+        "show the values at the first batch of these data",
     )
-    parser.add_argument(
-        "--size",
-        metavar="N=8",
-        action="append",
-        default=[],
-        help="a size of what is drawn",
-    )
+    repeated(parser, "--size", "N=8", "a size of what is drawn")
 
 
 def traced(args: Namespace) -> tuple[Trace, Options, Path]:

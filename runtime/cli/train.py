@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..blas import prepare_blas
 from .config import DEFAULTS, given, origins, print_config, rows
 from .exits import Exit, UsageError
-from .options import Parser, add_common, assignments, positive, whole
+from .options import Parser, add_common, assignments, positive, repeated, whole
 from .programs import (
     add_level,
     compile_text,
@@ -61,12 +61,11 @@ def parser() -> Parser:
     made.add_argument(
         "file", metavar="FILE", nargs="?", help="a .net file, or - for stdin"
     )
-    made.add_argument(
+    repeated(
+        made,
         "--data",
-        metavar="[NAME=]PATH",
-        action="append",
-        default=[],
-        help="a file for every input, or for one; PATH:ENTRY chooses an entry or columns",
+        "[NAME=]PATH",
+        "a file for every input, or for one; PATH:ENTRY chooses an entry or columns",
     )
     made.add_argument(
         "--valid", metavar="SHARE|PATH", help="what is held out: 0.2, or a file"
