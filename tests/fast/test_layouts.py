@@ -72,3 +72,14 @@ loss = mean(sin(z)^2)
     value, found = module.step(values_of(plain))
     assert abs(value - loss) <= 1e-12
     assert largest_error(found, wanted) <= 1e-12
+
+
+def test_what_a_recurrence_has_collected_is_copied_nowhere() -> None:
+    """A product of its states has its rows in their order, and so has its adjoint."""
+    source = compiled(
+        "input text: int[N, T]\nh = text |> embed(5, 4) |> rnn(3)\n"
+        "loss = mean((tanh(dense(h, 2)) - 0.1)^2)\n"
+    ).source
+    found = parts(source)
+    copies = re.findall(r"np\.copyto\(\w+, (\w+)", found["forward"] + found["backward"])
+    assert set(copies) <= {"text", "U"}

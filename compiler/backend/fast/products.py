@@ -41,13 +41,23 @@ def product(frame: Frame, n: Node) -> bool:
         swapped = so != batch + rows + columns and so == batch + columns + rows
     if swapped:
         a, b, sa, sb, rows, columns = b, a, sb, sa, columns, rows
+    turned = False
+    if order is None and so == rows + columns:
+        lying = _memory_order(a, sa, rows)
+        axes = tuple(so.index(c) for c in lying + columns)
+        if lying != rows and _goes_by_rows(frame, n, axes):
+            turned, rows = True, lying
     inner = _memory_order(a, sa, inner)
     first = _matrix(frame, a, sa, batch, rows, inner)
     second = _matrix(frame, b, sb, batch, inner, columns)
     if not batch:
         second = frame.for_steps(second)
-    placed = order is None or n in frame.destination
-    out = layouts.place(frame, n) if placed else frame.make(n)
+    if turned:
+        out = frame.laid_out(n, tuple((rows + columns).index(c) for c in so))
+    elif order is None or n in frame.destination:
+        out = layouts.place(frame, n)
+    else:
+        out = frame.make(n)
     target = _matrix_view(frame, out, so, batch, rows, columns)
     if target is None and n not in frame.destination:
         out = frame.make(n)
@@ -71,6 +81,25 @@ def _order(frame: Frame, n: Node) -> tuple[int, ...] | None:
         return frame.unit.orders.get(n)
     origin = frame.destination[n].origin
     return origin[1] if origin is not None and len(n.shape) == 2 else None
+
+
+def _goes_by_rows(frame: Frame, n: Node, order: tuple[int, ...]) -> bool:
+    """May the axes of a product lie in this order, that of its first operand's rows? All who
+    read it go row by row, or turn it so, and nobody wants it in a place of its own."""
+    if n in frame.destination:
+        return False
+    for r in layouts.readings(frame).get(n, ()):
+        if r.views:
+            first = r.views[0]
+            if not first.is_a("transpose") or tuple(first.attrs["perm"]) != order:
+                return False
+            continue
+        axes = tuple(r.reader.attrs.get("axes", ()))
+        along = r.reader.is_a("max", "sum", "sum_over") and axes == (len(order) - 1,)
+        elementwise = r.reader.op.family == "elementwise"
+        if not (along or elementwise or r.reader.is_a("einsum2", "pick")):
+            return False
+    return True
 
 
 def matrix(frame: Frame, v: Value, spec: str, first: str, second: str) -> Value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ...ir.dims import ONE, Dim, Shape, size
 from ...ir.node import Node
 from ...ops.layout import inverse
-from .frame import Form, Frame
+from .frame import Form, Frame, core_of
 from .values import Value
 
 NARROW = 16
@@ -199,9 +199,11 @@ def _all(frame: Frame, r: Node) -> str | None:
     if x.kind != "real" or r.kind != "real" or not x.shape:
         return None
     if x in frame.squares:
-        a = frame.flat(frame.copied(frame.value(x.args[0])))
+        v = frame.value(x.args[0])
         if len(x.args) == 1 or x.args[0] is x.args[1]:
+            a = frame.flat(frame.copied(core_of(v)))
             return f"np.dot({a.token}, {a.token})"
+        a = frame.flat(frame.copied(v))
         b = frame.flat(frame.copied(frame.value(x.args[1])))
         return f"np.dot({a.token}, {b.token})"
     v = frame.value(x)
