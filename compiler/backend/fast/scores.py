@@ -6,7 +6,7 @@ scores [N, heads, T, K] of an attention. Shapes stay what they are; a value is a
 of the array that holds it.
 
 A maximum along rows takes one number after another, 1 ns each; from row to row, runs of heads
-times T of them at once, a sixth of that. What subtracts it, or divides by a sum, then adds
+times T of them at once, a fifth of that. What subtracts it, or divides by a sum, then adds
 runs to runs as well. BLAS writes and reads products so at no cost.
 
 The rule: a maximum along the last axis, and all that stands beside what it is taken of in
