@@ -43,10 +43,10 @@ def product(frame: Frame, n: Node) -> bool:
         a, b, sa, sb, rows, columns = b, a, sb, sa, columns, rows
     turned = False
     if order is None and so == rows + columns:
-        lying = _memory_order(a, sa, rows)
-        axes = tuple(so.index(c) for c in lying + columns)
-        if lying != rows and _goes_by_rows(frame, n, axes):
-            turned, rows = True, lying
+        own = _memory_order(a, sa, rows)
+        axes = tuple(so.index(c) for c in own + columns)
+        if own != rows and _goes_by_rows(frame, n, axes):
+            turned, rows = True, own
     inner = _memory_order(a, sa, inner)
     first = _matrix(frame, a, sa, batch, rows, inner)
     second = _matrix(frame, b, sb, batch, inner, columns)
