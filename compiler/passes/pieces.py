@@ -159,32 +159,14 @@ def sum_of_pieces(rw: Rewriter, n: Node) -> Node | None:
     if values[0] is None or values[1] is None:
         return None
     upper, lower = values[0], values[1]
-    if _fixed(above) is not None:
-        return _on_top(rw, _clamped(rw, below, x, "minimum"), upper - lower, n, True)
-    if _fixed(below) is not None:
-        return _on_top(rw, _clamped(rw, above, x, "maximum"), lower - upper, n, False)
+    if _fixed(above) is not None and _comparable(upper, lower):
+        return _on_top(rw, _clamped(rw, below, x, "minimum"), lower, upper, n, True)
+    if _fixed(below) is not None and _comparable(lower, upper):
+        return _on_top(rw, _clamped(rw, above, x, "maximum"), upper, lower, n, False)
     if upper == lower == 0:
         pieces = (_clamped(rw, above, x, "maximum"), _clamped(rw, below, x, "minimum"))
         return rw.make("add", *pieces)
     return None
-
-
-@rule("where", safety="~")
-def step_between(rw: Rewriter, n: Node) -> Node | None:
-    """`where(c, s, t)` -> `t + (s - t) * c`, of numbers or rows of them."""
-    c, *arms = n.args
-    if n.kind != "real" or c.shape != n.shape:
-        return None
-    if not all(a.is_a("broadcast") and finite(a) and rw.unbound(a) for a in arms):
-        return None
-    s, t = (a.args[0] for a in arms)
-    if s.shape and t.shape and s.shape != t.shape:
-        return None
-    step = rw.make(
-        "sub", rw.broadcast(s, t.shape or s.shape), rw.broadcast(t, s.shape or t.shape)
-    )
-    chosen = rw.make("cast", c, kind="real")
-    return rw.make("add", rw.make("mul", chosen, rw.broadcast(step, n.shape)), arms[1])
 
 
 @rule("where", safety="~")
@@ -213,7 +195,7 @@ def _unforeseen(c: Node) -> bool:
 
 
 def _under(rw: Rewriter, x: Node, mask: Node) -> Node:
-    if _fixed(x) is None:
+    if not x.is_a("broadcast"):
         return rw.make("masked", x, mask)
     chosen = rw.make("cast", mask, kind="real")
     return chosen if _fixed(x) == 1 else rw.make("mul", chosen, x)
@@ -230,21 +212,35 @@ def _fixed(piece: Node) -> float | None:
     return value
 
 
-def _on_top(rw: Rewriter, piece: Node, step: float, n: Node, above: bool) -> Node:
-    """A piece, and a number more on the other side of 0."""
-    if not step:
+def _comparable(value: float, there: float) -> bool:
+    """Is a value still exact, or nearly, if it is `there` and what is missing?"""
+    return value == 0 or abs(value) >= abs(there) / 16
+
+
+def _on_top(
+    rw: Rewriter, piece: Node, there: float, value: float, n: Node, above: bool
+) -> Node:
+    """A piece, which is `there` on the other side of 0, where it is to be `value`."""
+    if there == value:
         return piece
     c = n.args[0]
     low, high = c.args
+    turned = rw.make("le" if c.is_a("lt") else "lt", high, low)
     if _is_zero(rw, low) != above:  # the condition holds on the piece's own side
-        c = rw.make("le" if c.is_a("lt") else "lt", high, low)
-        low, high = c.args
+        c, turned = turned, c
+    if value == 0:
+        return rw.make("masked", piece, turned)
     chosen = rw.make("cast", c, kind="real")
-    if step == 1 and c.is_a("lt") and above and piece.is_a("sub"):
-        rest, other = piece.args
-        if other is rw.make("cast", rw.make("le", low, high), kind="real"):
-            at_zero = rw.make("cast", rw.make("eq", high, low), kind="real")
-            return rw.make("sub", rest, at_zero)
+    if value == 1 and there == 0 and piece.is_a("masked"):
+        rest, own = piece.args
+        x = c.args[1 if above else 0]
+        around = own.is_a("lt") and c.is_a("lt") and own.args == c.args[::-1]
+        if (
+            around and at_zero(rw, rest, x) == 1
+        ):  # the slope of an elu: but at 0, the rest
+            at = rw.make("eq", *c.args)
+            return rw.make("sub", rest, rw.make("cast", at, kind="real"))
+    step = value - there
     if abs(step) == 1:
         return rw.make("add" if step > 0 else "sub", piece, chosen)
     scale = rw.broadcast(rw.const(step), n.shape)
@@ -361,4 +357,4 @@ def _settled(rw: Rewriter, n: Node, x: Node, by: str) -> bool:
     return n.is_a(by)
 
 
-RULES: tuple[Rule, ...] = (sum_of_pieces, common_factor, step_between, sum_of_arms)
+RULES: tuple[Rule, ...] = (sum_of_pieces, common_factor, sum_of_arms)

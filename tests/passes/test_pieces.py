@@ -32,6 +32,7 @@ WITH = {
     "not at 0": "h = where(z > 1, z, exp(z))",
     "of whole rows": "h = where(mean(y, axis = 1, keep = true) > 0, z, sin(z))",
     "no number at 0": "h = where(z > 0, log(z), 0)",
+    "a small number": "h = log(where(z > 0, 1e-30, exp(z)) + 1e-31)",
     "a learnt number": "param a = 0.3\nh = where(z > 0, z, a * (exp(z) - 1))",
     "by another": "h = where(y > 0, z, exp(z))",
 }
