@@ -94,9 +94,11 @@ class Plan:
         """A size as far as the program says it: by itself, or as that of its batches."""
         if d.integer is not None or len(d.symbols()) != 1:
             return d.integer
-        batch = dict(self.program.train.get("batch") or [])
-        found: int | None = batch.get(next(iter(d.symbols())), batch.get(None))
-        return found
+        (symbol,) = d.symbols()
+        batch: dict[str | None, int] = dict(self.program.train.get("batch") or [])
+        shapes = (i.node.shape for i in self.program.inputs)
+        of_rows = any(shape and symbol in shape[0].symbols() for shape in shapes)
+        return batch.get(symbol, batch.get(None) if of_rows else None)
 
     @property
     def program(self) -> Program:

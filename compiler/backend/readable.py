@@ -197,7 +197,12 @@ class Module:
                 sizes.append(text)
             inside = ", ".join(sizes) + ("," if len(sizes) == 1 else "")
             items.append(f'"{p.path}": ({inside})')
-        return listing(f"{title} = {{", items, "}", 0)
+        lines = listing(f"{title} = {{", items, "}", 0)
+        lying = [p.path for p in params if p.path in self.plan.turned]
+        if lying:
+            text = f"Each column lies together in θ: {', '.join(lying)}."
+            lines += [f"# {line}" for line in fill_text(text.split(" "), WIDTH - 2)]
+        return lines
 
     def init(self) -> list[str]:
         """`init(rng, D)`: every fill, in order of evaluation."""
