@@ -182,7 +182,10 @@ class _Watch:
             sys.settrace(before)
 
     def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
-        if self.found or frame.f_code.co_filename != self.network.filename:
+        code = frame.f_code
+        if self.found or code.co_filename != self.network.filename:
+            return None
+        if code.co_name == "buffers":  # of memory that nobody has written yet
             return None
         self._line = 0
         return self._look
@@ -242,12 +245,9 @@ def _names_by_line(
     names: dict[int, tuple[str, ...]] = {}
     filled: dict[int, set[str]] = {}
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.stmt) or isinstance(node, ast.FunctionDef):
+        if not isinstance(node, ast.stmt) or not _computes(node):
             continue
-        heads: list[ast.AST] = [node]
-        if isinstance(node, ast.For | ast.While | ast.If):
-            heads = [node.target, node.iter] if isinstance(node, ast.For) else []
-        found = [n for head in heads for n in ast.walk(head) if isinstance(n, ast.Name)]
+        found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
         found.sort(key=lambda n: (n.lineno, n.col_offset))
         target = _target(node)
         stored = [n.id for n in found if isinstance(n.ctx, ast.Store) or n is target]
@@ -260,11 +260,28 @@ def _names_by_line(
     return names, filled
 
 
+def _computes(node: ast.stmt) -> bool:
+    """Does it make a number? Heads of loops and what takes names out of `saved` and `work` do
+    not: what they name may be memory that nobody has written yet."""
+    match node:
+        case ast.FunctionDef() | ast.For() | ast.While() | ast.If():
+            return False
+        case ast.Assign(value=ast.Name()):
+            return False
+        case ast.Assign(value=ast.Subscript(slice=ast.Constant(value=str()))):
+            return False
+    return True
+
+
 def _target(node: ast.stmt) -> ast.Name | None:
-    """`h` of `np.tanh(z, out=h)` and of `np.copyto(h, z)`."""
+    """`h` of `np.tanh(z, out=h)`, of `np.copyto(h, z)` and of `h[...] = z`."""
     match node:
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="copyto"), args=args)):
             target = args[0]
+        case ast.Assign(
+            targets=[ast.Subscript(value=target, slice=ast.Constant(value=index))]
+        ) if (index is ...):
+            pass
         case ast.Expr(value=ast.Call(keywords=words)):
             outs = [w.value for w in words if w.arg == "out"]
             if not outs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from fast.running import compiled
 
+from gradc import buffers
 from gradc.data import load
 from gradc.diagnosis import first_nonfinite
 from gradc.network import Network
@@ -56,7 +58,19 @@ def test_the_weights_are_those_of_the_plain_source(name: str, tmp_path: Path) ->
     assert losses == pytest.approx(again, rel=1e-12)
 
 
-def test_the_first_value_that_is_not_finite_is_found() -> None:
+@pytest.mark.parametrize("left", [0.0, math.nan, math.inf])
+def test_the_first_value_that_is_not_finite_is_found(
+    left: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the memory of the step has in it before."""
+    empty = buffers.empty
+
+    def filled(shape: Any, dtype: Any = float) -> Any:
+        room = empty(shape, dtype)
+        room.view(float).fill(left)
+        return room
+
+    monkeypatch.setattr(buffers, "empty", filled)
     text = "input x: [N]\ninput y: [N]\nparam w = 1\nz = log(x * w)\nloss = mean((z - y)^2)\n"
     made = compiled(text)
     network = Network(made.source, made.signature)
