@@ -80,6 +80,13 @@ def test_values_and_gradients_are_those_of_other_levels() -> None:
             np.testing.assert_allclose(gradients[path], nabla[path], 0, bound)
 
 
+@pytest.mark.parametrize(("rows", "lies_turned"), [(8, True), (11, True), (12, False)])
+def test_a_product_of_one_tile_lies_turned(rows: int, lies_turned: bool) -> None:
+    source = network(NARROW.replace("batch = 8", f"batch = {rows}")).source
+    assert ("np.dot(W.T, x.T, out=" in source) is lies_turned
+    assert ("np.dot(x, W, out=" in source) is not lies_turned
+
+
 def test_each_column_lies_together_and_entries_are_found() -> None:
     net = network(NARROW)
     theta = net.init(0, np.float64)

@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, images, loops, scores, sums, windows
+from . import forms, images, loops, scores, sums, windows, weights
 from .accuracy import accurate
 from .frame import Frame
 from .values import Instruction, Root, Table, Value
@@ -44,6 +44,7 @@ class Unit:
         self.operations: dict[Node, int] = {}  # of what depends on sizes alone
         self.orders = images.orders(module)  # of axes in memory
         self.orders |= scores.orders(module, self.orders)
+        self.orders |= weights.orders(module)
         self.gathered_again = windows.again(module)
         self._forward(module.functions["forward"])
         self._backward(module.functions["backward"])

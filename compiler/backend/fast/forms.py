@@ -111,11 +111,12 @@ def elementwise(frame: Frame, n: Node) -> bool:
         return in_blocks(frame, n, lines[0])
     holes = {k: frame.operand(a) for k, a in zip(n.op.args, n.args, strict=True)}
     read = frame.table.read_in("".join(holes.values()))
-    out = frame.make_as(n, read)
-    scratch: list[Value] = []
     row = next((v for v in read if _is_row(v, n)), None)
-    if len(lines) > 1 or not out.contiguous or not _few(frame, n):
+    if len(lines) > 1 or not _few(frame, n):
         row = None
+    out = frame.make_as(n, read) if row is None else frame.make(n)
+    row = row if out.contiguous else None
+    scratch: list[Value] = []
     if row is not None:  # spread in the place of the result, which no operand has then
         holes = {k: t.replace(row.token, out.token) for k, t in holes.items()}
         lines = [f"{{out}}[...] = {row.token}", *lines]
