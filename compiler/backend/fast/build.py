@@ -16,7 +16,7 @@ from ..memory import Layout, Storage, Use, plan
 from ..names import Names
 from ..plan import Function, Plan
 from ..views import ATOMS
-from . import forms, images, loops, scores, sums, windows, weights
+from . import forms, images, loops, scores, sums, weights, windows
 from .accuracy import accurate
 from .frame import Frame
 from .values import Instruction, Root, Table, Value

@@ -8,8 +8,9 @@ Both products of 784 by 30 and 1 to 32 rows take .67 to .87 of the time so with 
 AVX-512 kernel, .95 to 1.03 with Haswell's; with 16 columns, or 64, nothing is gained for all
 numbers of rows, and with more rows it is lost.
 
-Of 8 to 11 rows the product lies turned as well, and is turned back where its bias is added: kernels
-without AVX-512 take eight rows at a time, and with both .8 of the time; that with AVX-512 takes 1.15.
+Of 8 to 11 rows the product lies turned as well, and is turned back where its bias is added:
+kernels without AVX-512 take eight rows at a time, and both together .8 of the time; that with
+AVX-512 takes 1.15.
 """
 
 from __future__ import annotations
