@@ -104,7 +104,7 @@ linear(
     numpy=_take_text,
     text="{x}[{index}]",
     latex=r"{x}_{{{index}}}",
-    result="rows",
+    result="gathered",
     samples=Samples(
         (REAL, index(3)),
         (

@@ -68,12 +68,12 @@ def forward(params, state, text, target):
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
     #   what needs no step before it stands ahead of the loop, for all steps at once
-    rows_ = Wxh[text]  # (T, hidden)
+    gathered = Wxh[text]  # (T, hidden)
     h = memory  # (hidden,)
     h_all = np.empty((T + 1, hidden), Wxh.dtype)  # (T + 1, hidden)
     h_all[0] = h
     for t in range(T):
-        total = rows_[t] + h @ Whh + bh  # (hidden,)
+        total = gathered[t] + h @ Whh + bh  # (hidden,)
         h = np.tanh(total)  # (hidden,)
         h_all[t + 1] = h
     h_before = h_all[:-1]  # (T, hidden)
@@ -116,16 +116,17 @@ def backward(saved, d_loss=1.0):
     d_seen = d_scores @ Why.T  # (T, hidden)
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
-    #   d_Wxh = scatter(d_rows, text),  then step by step, from the last to the first
+    #   d_Wxh = scatter(d_gathered, text),
+    #   then step by step, from the last to the first
     d_h = np.zeros((hidden,), Whh.dtype)  # (hidden,)
-    d_rows = np.empty((T, hidden), Whh.dtype)  # (T, hidden)
+    d_gathered = np.empty((T, hidden), Whh.dtype)  # (T, hidden)
     for t in reversed(range(T)):
         d_total = (d_seen[t] + d_h) * (1 - seen[t] ** 2)  # (hidden,)
-        d_rows[t] = d_total
+        d_gathered[t] = d_total
         d_h = d_total @ Whh.T  # (hidden,)
-    d_Wxh = scatter_add(d_rows, text, 0, vocab)  # (vocab, hidden)
-    d_Whh = h_before.T @ d_rows  # (hidden, hidden)
-    d_bh = d_rows.sum(axis=0)  # (hidden,)
+    d_Wxh = scatter_add(d_gathered, text, 0, vocab)  # (vocab, hidden)
+    d_Whh = h_before.T @ d_gathered  # (hidden, hidden)
+    d_bh = d_gathered.sum(axis=0)  # (hidden,)
     return {"Wxh": d_Wxh, "Whh": d_Whh, "Why": d_Why, "bh": d_bh, "by": d_by}
 
 
@@ -138,11 +139,11 @@ def evaluate(params, state, text, target):
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
     #   what needs no step before it stands ahead of the loop, for all steps at once
-    rows_ = Wxh[text]  # (T, hidden)
+    gathered = Wxh[text]  # (T, hidden)
     h_2 = memory  # (hidden,)
     seen = np.empty((T, hidden), Wxh.dtype)  # (T, hidden)
     for t in range(T):
-        total = rows_[t] + h_2 @ Whh + bh  # (hidden,)
+        total = gathered[t] + h_2 @ Whh + bh  # (hidden,)
         h_2 = np.tanh(total)  # (hidden,)
         seen[t] = h_2
 
@@ -167,11 +168,11 @@ def predict(params, state, text):
 
     # for t in T { h = tanh(…); seen[t, :] = h }                         char_rnn.net:20
     #   what needs no step before it stands ahead of the loop, for all steps at once
-    rows_ = Wxh[text]  # (T, hidden)
+    gathered = Wxh[text]  # (T, hidden)
     h_2 = memory  # (hidden,)
     seen = np.empty((T, hidden), Wxh.dtype)  # (T, hidden)
     for t in range(T):
-        total = rows_[t] + h_2 @ Whh + bh  # (hidden,)
+        total = gathered[t] + h_2 @ Whh + bh  # (hidden,)
         h_2 = np.tanh(total)  # (hidden,)
         seen[t] = h_2
 

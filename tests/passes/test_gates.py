@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from fast.test_programs import agrees
 
-from gradc.compiler import ops  # noqa: F401
 from gradc.compiler.driver import Options, build
 from gradc.compiler.ir.dims import as_shape
 from gradc.compiler.ir.graph import Graph, topological

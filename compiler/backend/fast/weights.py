@@ -40,8 +40,7 @@ def turned(plan: Plan) -> frozenset[str]:
     }
     if not narrow:
         return frozenset()
-    functions = (plan.functions[name] for name in ("forward", "backward"))
-    readers = users(topological(n for f in functions for _, n in f.results))
+    readers = _readers(plan)
     results = [n for _, n in backward.results]
     found = set()
     for path, node in narrow.items():
@@ -58,8 +57,7 @@ def orders(plan: Plan) -> dict[Node, Order]:
     if not plan.turned:
         return {}
     nodes = [p.node for p in plan.program.params if p.path in plan.turned]
-    functions = (plan.functions[name] for name in ("forward", "backward"))
-    readers = users(topological(n for f in functions for _, n in f.results))
+    readers = _readers(plan)
     products = [n for node in nodes for n in readers[node]]
     return {
         n: (1, 0)
@@ -67,6 +65,11 @@ def orders(plan: Plan) -> dict[Node, Order]:
         if plan.expected(n.shape[0]) in ONE_TILE
         and all(m.is_a("add") for m in readers[n])
     }
+
+
+def _readers(plan: Plan) -> dict[Node, list[Node]]:
+    functions = (plan.functions[name] for name in ("forward", "backward"))
+    return users(topological(n for f in functions for _, n in f.results))
 
 
 def _deep_and_narrow(shape: Shape) -> bool:
