@@ -27,7 +27,8 @@ from .buffers import LINE, Moved, moved, zeros
 from .execution import function_of
 
 if TYPE_CHECKING:
-    from .network import Network, Place
+    from .network import Network
+    from .places import Place
 
 Array = NDArray[Any]
 Life = tuple[int, int]  # the first and the last statement that touches it

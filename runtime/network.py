@@ -25,7 +25,6 @@ import ast
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -35,6 +34,7 @@ from .arguments import check_range, check_shape, converted
 from .buffers import Buffers, zeros
 from .errors import DataError
 from .execution import computing, execute
+from .places import Place, lay_out
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
 from .streams import standard, stream
@@ -60,34 +60,6 @@ class Step(Protocol):
         d_loss: float = 1.0,
     ) -> float:
         """`noise` may be absent where the program draws nothing. ∇ is times `d_loss`."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a parameter lies in θ: `theta[start:stop]`, in this shape.
-
-    Of one that is `turned` each column lies together, not each row.
-    """
-
-    path: str
-    shape: tuple[int, ...]
-    start: int
-    stop: int
-    trained: bool
-    turned: bool = False
-
-    def view(self, vector: Array) -> Array:
-        """The parameter in a vector that is laid out like θ."""
-        part = vector[self.start : self.stop]
-        if self.turned:
-            return part.reshape(self.shape[::-1]).T
-        return part.reshape(self.shape)
-
-    def entry(self, k: int) -> tuple[int, ...]:
-        """The indices of `theta[start + k]`."""
-        shape = self.shape[::-1] if self.turned else self.shape
-        found = tuple(int(i) for i in np.unravel_index(k, shape))
-        return found[::-1] if self.turned else found
 
 
 class Network:
@@ -167,15 +139,7 @@ class Network:
                     f"the parameters of {self.name} need the size {', '.join(missing)}: "
                     f"bind it first, as in init(seed=0, {missing[0]}=…)"
                 )
-            places, start = [], 0
-            entries = self.signature["parameters"]
-            for entry in sorted(entries, key=lambda entry: not entry["trained"]):
-                shape = tuple(evaluate(dim, self.sizes) for dim in entry["shape"])
-                stop = start + math.prod(shape)
-                trained, turned = entry["trained"], entry.get("turned", False)
-                places.append(Place(entry["path"], shape, start, stop, trained, turned))
-                start = stop
-            self._places = tuple(places)
+            self._places = lay_out(self.signature["parameters"], self.sizes)
         return self._places
 
     @property
