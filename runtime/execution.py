@@ -139,6 +139,7 @@ _BUILTINS = {
     "float": float,
     "len": len,
     "list": list,
+    "max": max,
     "range": range,
     "reversed": reversed,
     "zip": zip,

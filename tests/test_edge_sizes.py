@@ -17,7 +17,7 @@ from gradc.compiler import CompileError, Options, Source, compile_source
 from gradc.network import Network
 from gradc.sizes import bind
 
-LEVELS = (0, 1)
+LEVELS = (0, 1, 2)
 levels = pytest.mark.parametrize("level", LEVELS)
 
 
@@ -226,6 +226,18 @@ def test_no_step_one_step(level: int, steps: int) -> None:
     slopes = [np.imag(by_hand(w + 1e-30j * np.eye(2)[k])) / 1e-30 for k in (0, 1)]
     np.testing.assert_allclose(nabla, slopes, 1e-12)
     assert predicted(LOOP, level, x=x).shape == (2, steps)
+
+
+@levels
+def test_no_rows_beside_constants(level: int) -> None:
+    """What knows no rows may lie in the place of what has none."""
+    text = """input x: [N, 3]
+    param w = 0.5
+    random c: int[N] = categorical([0.2, 0.3, 0.5])
+    loss = sum(pick(w * x, c)^2)
+    """
+    loss, nabla = trained(text, level, x=empty(0, 3))
+    assert loss == 0 and np.all(nabla == 0)
 
 
 @levels

@@ -307,8 +307,8 @@ def at_most(a: Dim, b: Dim) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _never_above(a: Poly, b: Poly) -> bool:
-    """With 1 + u for every symbol, no coefficient of b - a is negative."""
+def _never_above(a: Poly, b: Poly, ones: frozenset[str] | None = None) -> bool:
+    """With 1 + u for every symbol, or for `ones`, no coefficient of b - a is negative."""
     p = b + a.scaled(-1)
     if all(c >= 0 for _, c in p.terms):
         return True
@@ -316,10 +316,26 @@ def _never_above(a: Poly, b: Poly) -> bool:
         return False
     total: dict[tuple[str, ...], Coefficient] = {}
     for monomial, c in p.terms:
-        for kept in choices((False, True), repeat=len(monomial)):
+        moved = (ones is None or s in ones for s in monomial)
+        for kept in choices(*((False, True) if m else (True,) for m in moved)):
             key = tuple(s for s, keep in zip(monomial, kept, strict=True) if keep)
             total[key] = total.get(key, 0) + c
     return all(c >= 0 for c in total.values())
+
+
+def taken_as_one(
+    most: Dim, held: Iterable[Dim], never_zero: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The sizes of the data for which 1 is put where they are 0, so that `most` is even then
+    as large as all of `held`, each of which is `at_most` it: N, of 3 in 3 N."""
+    symbols = frozenset(most.symbols()) - never_zero
+    some = [frozenset(), *(frozenset((s,)) for s in sorted(symbols))]
+    pairs = [(d.value, most.value) for d in dict.fromkeys(held)]
+    for ones in some:
+        known = ones | never_zero
+        if all(_never_above(*pair, known) for pair in pairs):
+            return ones
+    return symbols
 
 
 def largest(sizes: Iterable[Dim]) -> list[Dim]:

@@ -11,7 +11,7 @@ runtime has to know of its buffers. `buffers` makes the memory of a step, `forwa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from ...ir.node import Node
 from ...ir.op import Kind
 from ..comments import Commentary
 from ..layout import broken
-from ..memory import Storage, at_most, largest
+from ..memory import Storage, at_most, largest, taken_as_one
 from ..names import MARKED
 from ..plan import Plan, Settings
 from ..pyast import WIDTH, Expr, docstring, fill_text, index_text, item, listing, name
@@ -118,9 +118,8 @@ class _Writer:
         self.saved: dict[str, None] = {}
         self.entries: dict[str, list[str]] = {}  # of `work`, by function
         constants = self.unit.table.constants.values()
-        self.zeros = [
-            (d, "") for d in largest(size(r.shape) for r in constants if r.zeros)
-        ]
+        self.all_zeros = [size(r.shape) for r in constants if r.zeros]
+        self.zeros = [(d, "") for d in largest(self.all_zeros)]
         self._chain(self.unit.instructions)
         self._name_slots()
         self._name_all(self.unit.instructions)
@@ -258,26 +257,25 @@ class _Writer:
             text = f'gradients["{path}"]' + ".T" * (path in self.plan.turned)
             same = self._is_gradient(root, home)
             return text if same else f"{text}.reshape({self._sizes(root.shape)})"
-        place = self.layout.place[home]
-        slot = self.layout.slots[place]
-        return self._placed(self.names_of_slots[place], slot.size, root.shape)
+        k = self.layout.place[home]
+        return self._placed(self.names_of_slots[k], self.rooms[k], root.shape)
 
     def _part_of_zeros(self, root: Root) -> str:
         """A view of the zeros that all share."""
         taken = size(root.shape)
         k = next(k for k, (d, _) in enumerate(self.zeros) if at_most(taken, d))
         most, text = self.zeros[k]
+        room = self._room(most, [d for d in self.all_zeros if at_most(d, most)])
         if not text:
             text = self.names.take("all_zeros")
             self.zeros[k] = (most, text)
-            self.defined[text] = f"np.zeros({self._size(most).text}, dtype)"
-        return self._placed(text, most, root.shape)
+            self.defined[text] = f"np.zeros({room}, dtype)"
+        return self._placed(text, room, root.shape)
 
-    def _placed(self, text: str, most: Dim, shape: Shape) -> str:
-        """So many elements of an array, in a shape."""
-        taken = size(shape)
-        if taken != most:
-            stop = self._size(taken)
+    def _placed(self, text: str, room: str, shape: Shape) -> str:
+        """So many elements of an array that has `room`, in a shape."""
+        stop = self._size(size(shape))
+        if stop.text != room:
             text = item(name(text), index_text([(None, stop, None)])).text
         return text if len(shape) == 1 else f"{text}.reshape({self._sizes(shape)})"
 
@@ -416,6 +414,24 @@ class _Writer:
         return found
 
     @cached_property
+    def rooms(self) -> list[str]:
+        """The elements of each slot."""
+        slots = self.layout.slots
+        return [self._room(slot.size, (s.size for s in slot.tenants)) for slot in slots]
+
+    @cached_property
+    def never_zero(self) -> frozenset[str]:
+        """The sizes of the data that the program refuses where they are 0."""
+        program = self.plan.program
+        found = {s for p in program.params for d in p.node.shape for s in d.symbols()}
+        for check in program.checks:
+            least = check.kind == "at_least" and (check.right.integer or 0) >= 1
+            if least or check.kind == "nonzero":
+                symbols = check.left.symbols()
+                found.update(s for s in symbols if check.left == Dim.symbol(s))
+        return frozenset(found)
+
+    @cached_property
     def symbols(self) -> list[str]:
         """All sizes of the program, those of its inputs first."""
         known = list(self.plan.program.symbols)
@@ -500,8 +516,7 @@ class _Writer:
             made.append(f'"{path}": np.empty({shape}, dtype)' + ".T" * turned)
         lines += listing("gradients = gradients or {", made, "}", 4)
         for k, slot in enumerate(self.layout.slots):
-            count = self._size(slot.size).text
-            made_ = f"np.empty({count}, {DTYPE[slot.kind]})"
+            made_ = f"np.empty({self.rooms[k]}, {DTYPE[slot.kind]})"
             lines.append(f"    {self.names_of_slots[k]} = {made_}")
         lines += self._definitions()
         items = {k: self.entries[k] for k in ("forward", "backward")}
@@ -510,6 +525,19 @@ class _Writer:
             lines += _tuple(f'        "{key}": (', names, "),", 8)
         lines += ['        "gradients": gradients,', "    }"]
         return lines
+
+    def _room(self, most: Dim, held: Iterable[Dim]) -> str:
+        """The elements of an array for all of `held`, the largest of which is `most`: where
+        there is no row, what knows no rows has its place."""
+        ones = taken_as_one(most, held, self.never_zero)
+        if not ones:
+            return self._size(most).text
+
+        def spell(symbol: str) -> str:
+            text = self._spell(symbol)
+            return f"max({text}, 1)" if symbol in ones else text
+
+        return dim_expr(most, spell).text
 
     def _definitions(self) -> list[str]:
         """A variable a line. What lies in one place in one shape is one array, which NumPy sees:

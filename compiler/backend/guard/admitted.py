@@ -46,7 +46,7 @@ METHODS = frozenset("""
 ATTRIBUTES = frozenset({"T", "dtype", "ndim", "shape", "size"})
 
 BUILTINS = frozenset(
-    {"abs", "enumerate", "float", "len", "list", "range", "reversed", "zip"}
+    {"abs", "enumerate", "float", "len", "list", "max", "range", "reversed", "zip"}
 )
 
 KEYWORDS = frozenset("""

@@ -47,6 +47,9 @@ class Integers:
                 return self.bits.get(name)
             case ast.UnaryOp(operand=operand):
                 return self.length(operand)
+            case ast.Call(func=ast.Name(id="abs" | "max"), args=args):
+                found = [self.length(a) for a in args]
+                return max((b for b in found if b is not None), default=None)
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self.length(left), self.length(right)
                 if a is None or b is None:
