@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -45,13 +45,14 @@ from .ir.program import Joint, Program
 from .lowering.lower import lower
 from .ops.loops import hoisting_all
 from .passes import before_derivatives, run_passes
+from .records import record
 from .source import Source
 
 FAST = 2  # the level from which on modules have planned buffers
 STAGES = ("ast", "names", "dag", "grad", "opt", "schedule", "py")
 
 
-@dataclass(frozen=True)
+@record
 class Options:
     """What a compilation depends on beside the text: equal options, equal bytes."""
 
@@ -69,7 +70,7 @@ class Options:
     )
 
 
-@dataclass(frozen=True)
+@record
 class Compiled:
     """An emitted module and what a runtime has to know of it."""
 
@@ -82,7 +83,7 @@ class Compiled:
     ]  # the files that the program uses, by path from its folder
 
 
-@dataclass(frozen=True)
+@record
 class Built:
     """What the last stage that ran handed on, and the seconds that each took."""
 

@@ -14,7 +14,7 @@ can be said at a line and a column.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from .records import record
 
@@ -32,7 +32,7 @@ def normalise(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Source:
     """One file of program text: a name for messages and the normalised text.
 

@@ -18,18 +18,19 @@ A node is in one of four states, which go along the arguments:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from ..ir.dims import Dim, Poly, Shape, as_shape, size
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Rows as Verdict
+from ..records import record
 
 Power = int | None  # None: depends on N, but not as a power of it
 
 
-@dataclass(frozen=True)
+@record
 class Structure:
     """How a node depends on the rows of the data."""
 

@@ -10,9 +10,9 @@ where that does not help, the function cannot be rolled so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from ..ir.node import Node
+from ..records import record
 from .names import Names, base_of, copy_of
 from .plan import Plan
 from .rolled import TOKEN, Loop, Rolled, Unit, Version, marked, outside, reads
@@ -28,7 +28,7 @@ class Clash(Exception):
         self.variable = variable
 
 
-@dataclass(frozen=True)
+@record
 class Symbols:
     """What the marked names of a module stand for."""
 

@@ -11,12 +11,13 @@ count is taken from the templates that are emitted, so that it is a count of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from ..ir.dims import Dim, Poly, Shape, size
 from ..ir.node import Node
+from ..records import record
 from .bodies import Body, is_loop, is_projection
 from .expressions import Expressions, Scope
 from .plan import Function, Plan
@@ -26,7 +27,7 @@ from .views import reduced
 NOTHING = Poly({})
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
     """Elements computed by each function."""
 

@@ -29,9 +29,10 @@ from itertools import product as choices
 
 from ..ir.dims import Coefficient, Dim, Poly
 from ..ir.op import Kind
+from ..records import record
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Storage:
     """Memory for one array. `given`: it is the caller's (a gradient), not planned here."""
 
@@ -40,7 +41,7 @@ class Storage:
     given: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Use:
     """One instruction: its result comes first among what it writes, scratch after it."""
 

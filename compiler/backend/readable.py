@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..ir.dims import told
 from ..ir.node import Node
 from ..ir.program import Param
+from ..records import record
 from .comments import Commentary
 from .cost import Cost, count
 from .expressions import Scope
@@ -53,7 +54,7 @@ SUMMARY = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Emission:
     """The text of a module, and the names that its values have in it."""
 

@@ -8,17 +8,17 @@ In: a program. Out: its leaves that stand in a dict, with the dict and the path 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.node import Node
 from ..ir.program import Program
+from ..records import record
 
 Table = Literal["params", "state", "noise"]
 TABLES: tuple[Table, ...] = ("params", "state", "noise")
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """A leaf of the program, and where a function finds its value."""
 

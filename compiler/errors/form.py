@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from ..records import record
 from ..source import Span
 
 MOST_ERRORS = 10
@@ -35,7 +35,7 @@ WIDEST_LINE = 160
 Level = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One thing to tell the user, at one place (or at none: a command line's mistake).
 

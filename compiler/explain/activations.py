@@ -12,17 +12,17 @@ same function of a row of numbers of its own.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from ..autodiff.reverse import reverse
 from ..ir.graph import topological, users
 from ..ir.node import Node
+from ..records import record
 
 FIXED = frozenset({"const", "size", "zero", "iota"})
 OPAQUE = frozenset({"stop", "drawn"})  # elementwise, but no function of calculus
 
 
-@dataclass(frozen=True)
+@record
 class Function:
     """`value` = f(`root`), entry by entry."""
 

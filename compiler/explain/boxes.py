@@ -7,13 +7,15 @@ a layout has given every box a place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from ..records import record
 
 Kind = Literal["input", "param", "value", "loss", "output", "adjoint", "layer"]
 
 
-@dataclass(frozen=True)
+@record
 class Box:
     """One box: a name in front, further lines below it."""
 
@@ -25,7 +27,7 @@ class Box:
     line: int = 0  # of the program
 
 
-@dataclass(frozen=True)
+@record
 class Arrow:
     """From one box to another. `local`: it says that an adjoint reads a value."""
 
@@ -35,7 +37,7 @@ class Arrow:
     local: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Drawing:
     """Boxes in the order of the computation, and arrows between them."""
 

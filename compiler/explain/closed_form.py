@@ -10,19 +10,19 @@ text of n-fold x <- sin(x) x is as long as n, not as 2^n.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from ..ir.dims import ONE
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..passes import tidy
+from ..records import record
 from .formula import Formula, names_in
 from .parts import Fresh, Part
 from .reading import read_all
 from .stations import Stations
 
 
-@dataclass(frozen=True)
+@record
 class ClosedForm:
     """Formulas by node, and what they speak of beside the leaves."""
 

@@ -10,7 +10,6 @@ and write, each by itself: what has to come from memory if nothing stays in a ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from ..backend.bodies import Body, is_loop, is_projection
 from ..backend.cost import costs, evaluate
@@ -19,6 +18,7 @@ from ..backend.views import Views
 from ..ir.dims import Dim, size
 from ..ir.node import Node
 from ..ir.program import Equation
+from ..records import record
 
 Sizes = Mapping[str, int]
 MOVES = frozenset("""
@@ -28,7 +28,7 @@ MOVES = frozenset("""
 """What copies entries and computes nothing: bytes, but no operations."""
 
 
-@dataclass(frozen=True)
+@record
 class Work:
     """Operations, and bytes read and written."""
 
@@ -39,7 +39,7 @@ class Work:
         return Work(self.flops + other.flops, self.bytes + other.bytes)
 
 
-@dataclass(frozen=True)
+@record
 class LineCost:
     """One line of the program, all its copies together."""
 
@@ -51,7 +51,7 @@ class LineCost:
     kept: float  # bytes that this line makes and backward reads
 
 
-@dataclass(frozen=True)
+@record
 class Kept:
     """A value that forward hands to backward."""
 
@@ -60,7 +60,7 @@ class Kept:
     leaf: bool  # an input or a parameter, which is there anyway
 
 
-@dataclass(frozen=True)
+@record
 class Layer:
     """Parameters under one path."""
 
@@ -70,7 +70,7 @@ class Layer:
     trained: bool
 
 
-@dataclass(frozen=True)
+@record
 class Costs:
     """One step at these sizes."""
 

@@ -12,7 +12,6 @@ it goes on with a fresh leaf in place of the adjoint found so far.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from ..autodiff.reverse import groups, reverse, seeds
 from ..ir.dims import Shape
@@ -20,6 +19,7 @@ from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
+from ..records import record
 from .formula import Formula, Name, Slope, names_in, times
 from .parts import Fresh, Part
 from .reading import LoopText, read_all
@@ -32,7 +32,7 @@ SMOOTH = frozenset("""
     """.split())
 
 
-@dataclass(frozen=True)
+@record
 class Value:
     """A named value, and what it is made of; None for a leaf."""
 
@@ -41,7 +41,7 @@ class Value:
     formula: Formula | None
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """The adjoint of a named value.
 
@@ -75,7 +75,7 @@ class Step:
         return self.node.origin.equation
 
 
-@dataclass(frozen=True)
+@record
 class Derivation:
     """One sweep: losses, the values on the way in order, and the adjoints from the last."""
 

@@ -12,12 +12,12 @@ belongs to what is the provenance that `gradc explain FILE:LINE` prints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..backend.cost import costs, evaluate
 from ..ir.node import Node
 from ..passes import tidy
+from ..records import record
 from ..source import Source, Span
 from .boxes import Drawing, with_values
 from .by_op import by_op
@@ -38,7 +38,7 @@ FORWARDS = ("forward", "evaluate", "predict")
 SHORT = 24  # characters of a value that stands in a box too
 
 
-@dataclass(frozen=True)
+@record
 class Listing:
     """Lines of source with the number of the first."""
 
@@ -47,7 +47,7 @@ class Listing:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Explorer:
     """All that the page needs."""
 
@@ -60,7 +60,7 @@ class Explorer:
     document: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class _Said:
     """A formula, and what has to be said before it."""
 

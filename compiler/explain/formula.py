@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from fractions import Fraction
+
+from ..records import record
 
 
 class Binds(IntEnum):
@@ -46,7 +48,7 @@ BINDS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Name:
     """A value by its name. `rank`: its axes."""
 
@@ -54,7 +56,7 @@ class Name:
     rank: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """A constant as it is written, with its name if it has one."""
 
@@ -62,14 +64,14 @@ class Number:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Size:
     """A size of the data: `N`, `2 * width`. `text` is that of the language."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@record
 class Binary:
     """`left sign right`, for the signs of BINDS."""
 
@@ -78,24 +80,24 @@ class Binary:
     right: Formula
 
 
-@dataclass(frozen=True)
+@record
 class Minus:
     x: Formula
 
 
-@dataclass(frozen=True)
+@record
 class Not:
     x: Formula
 
 
-@dataclass(frozen=True)
+@record
 class Transposed:
     """The last two axes exchanged."""
 
     x: Formula
 
 
-@dataclass(frozen=True)
+@record
 class Index:
     """`x[:, 0]`: an entry a part; a part that is a formula gathers."""
 
@@ -104,7 +106,7 @@ class Index:
     rank: int
 
 
-@dataclass(frozen=True)
+@record
 class Apply:
     """`function(args, option = value)`; `rank` is that of what it gives.
 
@@ -118,7 +120,7 @@ class Apply:
     over: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Slope:
     """The derivative of a function of one variable where it was taken: `tanh'(z)`."""
 

@@ -13,8 +13,9 @@ places are the ones closest to the neighbours' mean that leave the gaps (isotoni
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from ..records import record
 
 Point = tuple[float, float]
 ACROSS = 22.0  # between the boxes of a layer
@@ -27,7 +28,7 @@ PER_BOX = (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Placed:
     """Centres of the boxes; for each arrow, the points between its ends."""
 

@@ -12,14 +12,15 @@ in where it is read, and only the last one, ∇_a C, keeps a line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
+from ..records import record
 from .derivation import Derivation, Step, Value
 from .formula import Binary, Formula, Name, mapped, names_in
 
 
-@dataclass(frozen=True)
+@record
 class Layer:
     """The names of one layer in the program; "" where it has none."""
 
@@ -29,7 +30,7 @@ class Layer:
     b: str
 
 
-@dataclass(frozen=True)
+@record
 class Stack:
     """A net of layers, and its derivation in terms of z, a, W, b and δ of each layer."""
 

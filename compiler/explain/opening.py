@@ -13,17 +13,18 @@ computes on its way, and keeps to itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..ir.graph import Graph, rebuild, topological
 from ..ir.node import Node
 from ..ir.program import Binding, Input, Mode, Program, Root
 from ..ops.loops import formal
+from ..records import record
 
 Watched = Mapping[Node, Sequence[Node]]
 
 
-@dataclass(frozen=True)
+@record
 class Opened:
     """The program, what each node became, and the inputs that were added."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..records import record
 from .columns import columns
 from .formula import Formula, names_in
 from .latex import latex, latex_name, latex_text
@@ -23,7 +23,7 @@ Format = Literal["text", "latex", "md"]
 WIDTH = 100
 
 
-@dataclass(frozen=True)
+@record
 class Statement:
     """`left = one = two`: a name, the formulas that it is equal to, a remark, its value."""
 
@@ -35,7 +35,7 @@ class Statement:
     sign: str = "="
 
 
-@dataclass(frozen=True)
+@record
 class Prose:
     """A line of words."""
 
@@ -43,7 +43,7 @@ class Prose:
     depth: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Code:
     """Lines of source, as they stand."""
 
@@ -54,7 +54,7 @@ class Code:
 Row = Statement | Prose | Code
 
 
-@dataclass(frozen=True)
+@record
 class Section:
     """A heading and what stands under it."""
 

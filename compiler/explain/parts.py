@@ -7,9 +7,9 @@ program names itself needs none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ..ir.node import Node
+from ..records import record
 from .formula import Formula
 
 Named = Callable[[Node], "str | None"]
@@ -17,7 +17,7 @@ COSTLESS = frozenset({"broadcast", "reshape", "cast", "stop", "drawn", "neg"})
 LONGEST = 40  # operations in one formula: beyond, a part of it gets a name
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """A value that nobody named, and that is read more than once: `t1`."""
 

@@ -12,13 +12,13 @@ edge.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 from ..autodiff.reverse import active, groups, reverse, seeds
 from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
+from ..records import record
 from .formula import Formula, Name
 from .parts import Fresh, Part
 from .reading import read_all
@@ -27,7 +27,7 @@ from .stations import Stations
 FEW = 16  # paths that are shown one by one
 
 
-@dataclass(frozen=True)
+@record
 class Census:
     """What a sum over paths and what reverse mode would have to do."""
 
@@ -43,7 +43,7 @@ class Census:
         return max(self.paths - 1, 0)
 
 
-@dataclass(frozen=True)
+@record
 class Link:
     """One stretch of a path between two named values, and its local derivative.
 
@@ -55,7 +55,7 @@ class Link:
     derivative: Formula
 
 
-@dataclass(frozen=True)
+@record
 class Way:
     """One path from the losses down to a parameter, and what it contributes."""
 
@@ -65,7 +65,7 @@ class Way:
     node: Node  # the contribution, to be worked out
 
 
-@dataclass(frozen=True)
+@record
 class Ways:
     """All paths of a parameter; what they have in common is in `parts`."""
 

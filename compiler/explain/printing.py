@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from ..backend.names import GREEK
+from ..records import record
 from .formula import (
     BINDS,
     Apply,
@@ -269,7 +269,7 @@ def product_kind(f: Binary) -> str:
 LAYER = re.compile(r"[zaWbδ]\d+")
 
 
-@dataclass(frozen=True)
+@record
 class Letters:
     """A name taken apart: a base, what stands below it, and the layer above it.
 
@@ -282,7 +282,7 @@ class Letters:
     adjoint: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Naming:
     """What names stand for, so that they are set as one writes them.
 

@@ -28,13 +28,14 @@ from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Equation, Joint, Mode, Program
 from ..ir.text import inline_text, node_text
+from ..records import record
 from ..source import Source, Span
 from .stations import UNNAMED, Stations
 
 PLACE = re.compile(r"\s*# (?! )(?P<text>.*?)(?: {2,}(?P<place>\S+:\d+))?$")
 
 
-@dataclass(frozen=True)
+@record
 class Trace:
     """What every stage made of one program, in the order of the stages."""
 
@@ -51,7 +52,7 @@ class Trace:
         return self.joint.program
 
 
-@dataclass(frozen=True)
+@record
 class EmittedLine:
     """A statement of the emitted module: where it stands and what it binds."""
 

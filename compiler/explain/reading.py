@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..ir.dims import ONE, Dim, Shape, size
 from ..ir.node import Node
+from ..records import record
 from .axes import (
     attribute,
     axes_option,
@@ -64,7 +65,7 @@ SHORT = 2  # operations of what a loop reads at every step, to stand where it is
 REDUCTIONS = frozenset({"sum", "max", "any", "all", "logsumexp"})
 
 
-@dataclass(frozen=True)
+@record
 class Carry:
     """What a loop hands from step to step: where it starts, what each step makes of it."""
 
@@ -73,7 +74,7 @@ class Carry:
     after: Formula
 
 
-@dataclass(frozen=True)
+@record
 class LoopText:
     """A loop as text: its memory, what it reads at each step, what it computes there."""
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ..backend.plan import Plan
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint
+from ..records import record
 
 UNNAMED = frozenset({"const", "size", "zero", "iota", "seed", "formal"})
 
 
-@dataclass(frozen=True)
+@record
 class Stations:
     """Named values. Names are unique."""
 

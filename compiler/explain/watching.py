@@ -22,6 +22,7 @@ from ..ir.graph import topological, users
 from ..ir.node import Node
 from ..ir.program import Input, Program
 from ..ops.loops import formals, parts
+from ..records import record
 from .activations import Function, curve, functions, slope
 from .opening import Opened, open_loops
 
@@ -32,7 +33,7 @@ GRID = 4001  # places at which an activation is looked at
 SMALL = 1e-2  # a constant below it, added under a root, keeps a quotient finite
 
 
-@dataclass(frozen=True)
+@record
 class Site:
     """One thing to look at.
 
@@ -55,7 +56,7 @@ class Site:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record
 class Watching:
     """The opened program and what to look at in it."""
 

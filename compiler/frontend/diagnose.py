@@ -12,11 +12,11 @@ begins a statement of its own, what is wrong is the line before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import syntax
 from ..errors.form import Diagnostic, did_you_mean
+from ..records import record
 from ..source import Span
 from . import ast
 from .scan import (
@@ -71,7 +71,7 @@ _FOREIGN: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """A syntax error as the parser sees it."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..records import record
 from ..source import Source, Span
 from . import ast
 from .parser import parse
@@ -25,7 +26,7 @@ from .signatures import PRIMITIVES, Primitive, primitive
 Value = int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant:
     """A `const` with its value; `overridden` is the `--set` text that replaced it."""
 
@@ -39,7 +40,7 @@ class Constant:
         return self.span.line
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A function and the module in whose scope its body is read."""
 

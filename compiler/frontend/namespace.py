@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..records import record
 from ..source import Span
 from . import ast
 from .modules import Module
@@ -33,7 +34,7 @@ LevelKind = Literal["file", "fn", "layer", "repeat", "for"]
 _FREE = frozenset(("argument", "value"))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """What a name stands for, and since where; `depth` is the level's number."""
 

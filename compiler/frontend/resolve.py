@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import names
 from ..errors.form import Diagnostic, Reporter, did_you_mean
+from ..records import record
 from ..source import Span
 from . import ast
 from .check import Check
@@ -48,7 +49,7 @@ class ResolveOptions(Protocol):
     def limits(self) -> Limits: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plain:
     """Options by default, for tests and for texts that are no files."""
 
@@ -58,7 +59,7 @@ class Plain:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolved:
     """A program whose names are checked.
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass, field
 
 from ..errors import text as text_prose
 from ..errors.form import Reporter
+from ..records import record
 from ..source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a text may ask for; each may be raised on the command line."""
 

@@ -12,13 +12,14 @@ The optimisers and schedules of `train { }` are here too, for the same reason: t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ..records import record
 
 Form = Literal["positional", "keyword", "many", "sizes"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """One parameter of a primitive.
 
@@ -44,7 +45,7 @@ class Parameter:
         return f"{self.name} = {self.default or '…'}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Primitive:
     """A function that the compiler knows: name, parameters, and what kind of thing it is.
 
@@ -170,7 +171,7 @@ def primitive(name: str) -> Primitive | None:
 Default = float | bool | str | tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Optimizer:
     """An optimiser of `train { optimizer = … }`, or a schedule: its arguments, all with
     defaults.

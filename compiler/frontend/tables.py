@@ -16,10 +16,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ..records import record
 
 HERE = Path(__file__).parent
 GRAMMAR = HERE / "net.lark"
@@ -41,7 +42,7 @@ class Reduction(NamedTuple):
     callback: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tables:
     """For each state, by terminal or rule: the state to go to, or a reduction."""
 

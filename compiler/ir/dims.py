@@ -14,9 +14,10 @@ person reads. Two dims are equal iff their values have the same normal form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from ..records import record
 
 Monomial = tuple[str, ...]  # sorted symbols; a symbol may repeat: N * N
 Coefficient = Fraction | int
@@ -313,7 +314,7 @@ def size(shape: Sequence[Dim]) -> Dim:
     return total
 
 
-@dataclass(frozen=True)
+@record
 class Told:
     """Which axis of which shape tells a size, and the sizes that have to be known before."""
 
@@ -351,7 +352,7 @@ def show(shape: Sequence[Dim], described: bool = False) -> str:
     return "[" + ", ".join(d.described() if described else str(d) for d in shape) + "]"
 
 
-@dataclass(frozen=True)
+@record
 class Mismatch:
     """Why two shapes do not broadcast: ``reason`` is 'sizes' or 'ambiguous'."""
 

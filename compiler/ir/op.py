@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..records import record
 from .dims import Shape
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ Vjp = Callable[..., "tuple[Node | None, ...]"]
 Jvp = Callable[..., "Node | None"]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Op:
     """One primitive.
 

@@ -8,7 +8,7 @@ every node that is the same in both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from ..records import record
@@ -49,7 +49,7 @@ class Binding:
     copy: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Input:
     name: str
     node: Node
@@ -59,7 +59,7 @@ class Input:
     also: tuple[Dim, ...] = ()  # it is below these sizes of the data too
 
 
-@dataclass(frozen=True)
+@record
 class Param:
     """`path` is for saving; `name` and `instance` propose a variable (W, 1 -> W1).
 
@@ -78,14 +78,14 @@ class Param:
     equation: int = -1
 
 
-@dataclass(frozen=True)
+@record
 class Constant:
     name: str
     value: Number
     line: int
 
 
-@dataclass(frozen=True)
+@record
 class Check:
     """A condition on sizes that only the data can decide, with its line."""
 
@@ -97,7 +97,7 @@ class Check:
     message: str
 
 
-@dataclass(frozen=True)
+@record
 class Root:
     """A loss, metric or output. `over`: the paths that a loss is limited to.
 
@@ -113,7 +113,7 @@ class Root:
     row_dim: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Mode:
     """The program in training or in evaluation: same names, maybe other nodes."""
 
@@ -125,7 +125,7 @@ class Mode:
     updates: tuple[tuple[str, Node], ...] = ()  # state path -> its new value
 
 
-@dataclass(frozen=True)
+@record
 class Program:
     """A checked program. `evaluation is training` where the text makes no difference."""
 
@@ -157,7 +157,7 @@ class Program:
         return tuple(seen)
 
 
-@dataclass(frozen=True)
+@record
 class Joint:
     """A program with its derivatives, as reverse mode leaves it.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ..errors import axes as axes_prose
 from ..errors import indexing as indexing_prose
@@ -22,6 +21,7 @@ from ..ir.node import Node
 from ..ir.op import Kind
 from ..ir.program import Check
 from ..ops import derived
+from ..records import record
 from ..source import Span
 from . import patterns
 from .calls import Passed
@@ -44,7 +44,7 @@ class Silent(Exception):
     """An argument is unknown: an error was reported, the result is unknown too."""
 
 
-@dataclass(frozen=True)
+@record
 class Args:
     """The bound arguments of one call of a primitive."""
 

@@ -11,7 +11,6 @@ what is passed, `[...S]` binds all leading ones; a dim that is bound already mus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import calls as prose
 from ..frontend import ast
@@ -161,7 +160,7 @@ def bind_formals(
 
 
 # ------------------------------------------------------------------- shapes of formals
-@dataclass(frozen=True, slots=True)
+@record
 class Home:
     """Where a local size got its value: for the message when another one differs."""
 

@@ -22,6 +22,7 @@ from ..ir.dims import Dim, Shape
 from ..ir.graph import Graph
 from ..ir.node import Node, Origin
 from ..ir.program import Binding, Check, Constant, Equation, Input, Param, Root
+from ..records import record
 from ..source import Source, Span
 from .scopes import Scope
 from .sizes import as_size, luck, whole_check
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .loops import Loop
 
 
-@dataclass(frozen=True)
+@record
 class Made:
     """A parameter that exists, with what messages and later checks need."""
 

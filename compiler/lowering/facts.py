@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..autodiff import rows
@@ -22,6 +22,7 @@ from ..ir.graph import ancestors, topological
 from ..ir.node import Node, Origin
 from ..ir.program import Equation, Input, Mode, Program, Root, Rows
 from ..ops.loops import parts as loop_parts
+from ..records import record
 from .context import Lowering, Made, Shared
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ def _number(node: Node) -> int | None:
     return value if isinstance(value, int) else None
 
 
-@dataclass(frozen=True)
+@record
 class _Scope:
     """The body of a loop, and where the loop stands: in the program (None) or in a body."""
 

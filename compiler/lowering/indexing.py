@@ -10,7 +10,6 @@ A slice may not leave the axis: what NumPy would clip silently is an error here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ..errors import indexing as indexing_prose
 from ..errors import loops as loops_prose
@@ -18,6 +17,7 @@ from ..frontend import ast
 from ..ir.dims import ONE, STRETCH, Dim, plain
 from ..ir.node import Node
 from ..ir.program import Check
+from ..records import record
 from ..source import Span
 from .context import Lowering
 from .operators import Given, as_kind
@@ -26,7 +26,7 @@ from .values import Mistake, Unknown, Value, value_of
 Evaluate = Callable[[ast.Expr], Value | Unknown]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Gather:
     """An int tensor, and its position among the parts."""
 
@@ -35,7 +35,7 @@ class _Gather:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Part:
     """One item of the index, on its axis: a slice [start, stop), maybe dropped after."""
 

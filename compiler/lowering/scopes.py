@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..records import record
+
 Role = Literal["input", "param", "const", "argument", "index", "root"]
 
 
@@ -146,7 +148,7 @@ class Scope:
                 yield from reversed(outer.values)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """Scopes as they were at a moment, from the inside out."""
 

@@ -13,7 +13,6 @@ what it got instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors.form import Diagnostic
@@ -79,7 +78,7 @@ class Value:
         return kind + show(self.shape, described=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """What an erroneous expression stands for: causes no follow-up messages."""
 
@@ -87,7 +86,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Function:
     """A `fn` or `layer` where it was defined.
 
@@ -111,7 +110,7 @@ class Function:
         return self.decl.kind == "layer"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Builtin:
     """A primitive, as a thing that can be passed on."""
 
@@ -122,7 +121,7 @@ class Builtin:
         return self.primitive.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Fill:
     """`he()`, `normal(0, 0.1)`: a way to fill a leaf, evaluated where the shape is known."""
 
@@ -131,21 +130,21 @@ class Fill:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """A string: a pattern or an option word."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Items:
     """`[1, 2]`: a list of axes or sizes."""
 
     items: tuple[Thing, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Several:
     """What `return a, b` and `split` give: only an equation of several names takes it."""
 

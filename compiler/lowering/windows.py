@@ -19,14 +19,13 @@ always, else if the stride divides, which is checked when the data are there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import windows as prose
 from ..ir.dims import ONE, Dim, Shape, plain
 from ..ir.dims import size as elements
 from ..ir.node import Node
 from ..ir.program import Check
 from ..ops import derived
+from ..records import record
 from .builtins import Args, Function, Silent
 from .context import Lowering
 from .values import Items, Mistake, Text, Unknown, Value, value_of
@@ -34,7 +33,7 @@ from .values import Items, Mistake, Text, Unknown, Value, value_of
 SIZES = 1 << 20  # a stride or a padding beyond this is a mistake
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Axis:
     """One axis under the window."""
 

@@ -8,13 +8,15 @@ Kept beside the op, so that adding an op adds its tests. Nothing in the compiler
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from ..records import record
 
 INFINITY = float("inf")
 
 
-@dataclass(frozen=True)
+@record
 class Range:
     """An open interval of reals, whole numbers or truth values.
 
@@ -40,7 +42,7 @@ def index(size: int) -> Range:
     return Range(0, size, "int")
 
 
-@dataclass(frozen=True)
+@record
 class Case:
     """One set of argument shapes and attributes."""
 
@@ -49,7 +51,7 @@ class Case:
     args: tuple[Range, ...] | None = None  # where it differs from the op's
 
 
-@dataclass(frozen=True)
+@record
 class Samples:
     """`args`: a range per argument. `cases`: none means every shape class of the plan.
 

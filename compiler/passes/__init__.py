@@ -12,11 +12,12 @@ A pass is a table of rules (`patterns.py`); what names stand for follows the nod
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
+from ..records import record
 from . import (
     affine,
     expand,
@@ -48,7 +49,7 @@ ALGEBRA: tuple[Rule, ...] = (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Pass:
     """A table of rules and the level from which on it runs."""
 

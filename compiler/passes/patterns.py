@@ -20,12 +20,12 @@ is a sign, which mostly meets another or ends in a scalar.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
+from ..records import record
 from .bodies import LOOPED, Bodies
 from .uses import results_alone
 
@@ -33,7 +33,7 @@ Safety = Literal["=", "~"]
 """`=` bitwise, NaN and infinity included (but for the sign of a zero); `~` rounding."""
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """One rewrite: the ops at whose nodes it is tried, and what it may change."""
 

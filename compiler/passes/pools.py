@@ -10,18 +10,18 @@ choice: what it is divided by is a number of places, so nothing infinite comes i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
 from ..ops.contraction import letters
+from ..records import record
 from .patterns import Rewriter, Rule, rule
 
 MOST = 4  # elements along one axis of a window: beyond, one call of `max` is shorter
 
 
-@dataclass(frozen=True)
+@record
 class Cut:
     """Windows of `size` along an axis, a `stride` apart."""
 

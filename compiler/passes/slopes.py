@@ -25,6 +25,7 @@ from ..ir.dims import size
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint
+from ..records import record
 from . import affine
 from .mapping import State, program_roots
 from .patterns import Rewriter
@@ -61,7 +62,7 @@ def slopes_ahead(joint: Joint) -> Joint:
 
 
 # ---------------------------------------------------------------------------- the search
-@dataclass(frozen=True)
+@record
 class _Chain:
     """The elementwise operations between two adjoints, those that come first at the front;
     of each, the operand that is linear in the adjoint comes by `linear`."""

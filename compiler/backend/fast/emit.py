@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ...ir.dims import ONE, Dim, Poly, Shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
+from ...records import record
 from ..comments import Commentary
 from ..layout import broken
 from ..memory import Storage, at_most, largest, taken_as_one
@@ -43,7 +44,7 @@ DTYPE = {"real": "dtype", "int": "np.intp", "bool": "np.bool_"}
 KINDS: tuple[Kind, ...] = ("real", "int", "bool")
 
 
-@dataclass(frozen=True)
+@record
 class Emission:
     """A module of level 2. `work`: an entry of the signature, see `buffers_entry`."""
 

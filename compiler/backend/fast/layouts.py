@@ -11,17 +11,16 @@ product can lie from the start
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.dims import Dim
 from ...ir.node import Node
 from ...ops.layout import inverse
+from ...records import record
 from ..pyast import index_text
 from .frame import Frame, splits
 from .values import Value
 
 
-@dataclass(frozen=True)
+@record
 class Reading:
     """Who reads a product, as which argument, through which views, the first one first."""
 
