@@ -220,7 +220,8 @@ class Expressions:
     def chosen(self, n: Node, drop: bool = False) -> tuple[str, dict[str, Any]]:
         """The template's text and the holes that it brings along."""
         source = n.op.numpy
-        if self.complex and n.op.numpy_complex is not None:
+        real = any(a.kind == "real" for a in n.args)  # whole numbers stay whole
+        if self.complex and n.op.numpy_complex is not None and real:
             source = n.op.numpy_complex
         elif n.op.choices:
             source = next((t for when, t in n.op.choices if when(n)), source)

@@ -21,6 +21,7 @@ RELATIVE = {
     "a share of two": "p = sigmoid(x @ W)\nloss = mse(p / (p + sigmoid(x @ V)), y)",
     "a logarithm": "p = sigmoid(x @ W) * sigmoid(x @ V)\nloss = -mean(log(p + 1e-9))",
     "a root": "h = sqrt(sigmoid(x @ W))\nloss = mse(h, y)",
+    "over a root": "z = 30 * (x @ W)\nloss = mean(sqrt(softplus(z)) * y)",
     "the loss": "loss = mean(sigmoid(x @ W))",
     "by a loop": (
         "p = sigmoid(x @ W)\nh: [N] = 0\nfor t in 6 { h = h + log(p[:, t] + 1e-9) * x[:, 0] }\n"

@@ -3,9 +3,10 @@
 `1 / (1 + exp(-x))` keeps its digits far below 0, where it is e^x; `tanh(x / 2) / 2 + 1 / 2`
 takes half as long and is off by half a unit of the last digit of 1 wherever it is. So with erf
 near 0. The *relative* error of a value matters if somebody divides by it, takes a logarithm or
-a root of it, compares it, or if it is the loss. Such a demand goes up through products, layout,
-sums and maxima of values that may be small themselves; it ends where a value is added to what
-is not small, in a product of matrices, in an exponential.
+a root of it, compares it, or if it is the loss; so does that of what is divided by a value
+that may be as small. Such a demand goes up through products, layout, sums and maxima of values
+that may be small themselves; it ends where a value is added to what is not small, in a product
+of matrices, in an exponential.
 
 In: what a module computes in training. Out: those of them of which accuracy is demanded.
 
@@ -34,6 +35,9 @@ PASSING = frozenset(
 )
 """As accurate as their arguments, relative to themselves."""
 
+VANISHING = TWO_FORMS | {"exp", "softplus", "softplus_of_minus", "softmax"}
+"""Far below 0 of their arguments they are as small as an exponential."""
+
 BLUNT = frozenset(
     """sigmoid sigmoid_of_minus sigmoid_of_twice softplus softplus_of_minus softmax
     logsumexp exp cos cosh arccos normal_cdf einsum2 one_hot""".split()
@@ -59,11 +63,14 @@ class _Level:
     def __init__(self, found: set[Node], demanded: set[Node]) -> None:
         self.found, self.demanded = found, demanded
         self.small: set[Node] = set()
+        self.large: set[Node] = set()  # a quotient by what may be small
 
     def run(self, order: Sequence[Node]) -> None:
         for n in order:
             if self._may_be_small(n):
                 self.small.add(n)
+            elif self._may_be_large(n):
+                self.large.add(n)
         read: dict[Node, list[Node]] = {}
         for n in reversed(order):
             if n.op.name in TWO_FORMS and n in self.demanded:
@@ -78,21 +85,36 @@ class _Level:
     def _may_be_small(self, n: Node) -> bool:
         """Is it made of these alone, as far as its size goes?"""
         name = n.op.name
-        if name in TWO_FORMS or name in ("formal", "zero") or is_projection(n):
+        if name in VANISHING or name in ("formal", "zero") or is_projection(n):
             return True
         if name == "const":
             return bool(abs(n.attrs["value"]) < SMALL)
         if name in ("mul", "masked"):
             return any(a in self.small for a in n.args)
-        if name in ("div", "pow", "sqrt"):
+        if name == "pow":
+            return n.args[0] in self.small and n.attrs["exponent"] > 0
+        if name in ("div", "sqrt"):
             return n.args[0] in self.small
         if name in PASSING or name in ("add", "sub"):
             return all(a in self.small for a in n.args if a.kind == "real")
         return name == "where" and any(a in self.small for a in n.args[1:])
 
+    def _may_be_large(self, n: Node) -> bool:
+        """Is it a power, below 0, of what may be small, or a product with such a one?"""
+        name = n.op.name
+        if name == "div":
+            return n.args[1] in self.small
+        if name == "pow":
+            return n.args[0] in self.small and n.attrs["exponent"] < 0
+        return name in ("mul", "broadcast", "reshape", "masked") and any(
+            a in self.large for a in n.args
+        )
+
     def _asked(self, n: Node) -> Iterable[Node]:
         """The arguments whose relative error matters."""
         name, wanted = n.op.name, n in self.demanded
+        if name == "mul" and any(a in self.large for a in n.args):
+            return n.args
         if name in PASSING:
             return n.args if wanted else ()
         if name in ("add", "sub"):
@@ -100,7 +122,7 @@ class _Level:
         if name == "where":
             return n.args[1:] if wanted else ()
         if name == "div":
-            return n.args if wanted else n.args[1:]
+            return n.args if wanted or n.args[1] in self.small else n.args[1:]
         if name == "pow":
             exponent = n.attrs["exponent"]
             whole = isinstance(exponent, int) and exponent > 0
