@@ -80,7 +80,7 @@ def _lives(
     whole = (0, len(tree.body) - 1)
     lives: dict[int, Life] = {
         k: whole
-        for array in _arrays(work["forward"])
+        for array in arrays_in(work["forward"])
         for k in _within(array, own, places)
     }
     for at, statement in enumerate(tree.body):
@@ -108,7 +108,7 @@ def _taken_out(
         (target,) = statement.targets
         names = target.elts if isinstance(target, ast.Tuple) else [target]
         for name, value in zip(names, work["backward"], strict=True):
-            found = {k for a in _arrays(value) for k in _within(a, own, places)}
+            found = {k for a in arrays_in(value) for k in _within(a, own, places)}
             if found and isinstance(name, ast.Name):
                 yield name.id, frozenset(found)
 
@@ -123,16 +123,17 @@ def _source(statement: ast.stmt) -> str | None:
     return None
 
 
-def _arrays(value: Any) -> Iterator[Array]:
+def arrays_in(value: Any) -> Iterator[Array]:
+    """All arrays in tuples, lists and dicts."""
     match value:
         case np.ndarray():
             yield value
         case dict():
             for entry in value.values():
-                yield from _arrays(entry)
+                yield from arrays_in(entry)
         case tuple() | list():
             for entry in value:
-                yield from _arrays(entry)
+                yield from arrays_in(entry)
 
 
 def _within(array: Array, own: Array, places: Sequence[Place]) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""A training step in shards: slices of a batch, computed by several threads, added up by a tree.
+"""A training step in shards: slices of a batch, computed side by side, added up by a tree.
 
 In: a network whose loss is proved to be a sum over rows of a row's own term (its module, of
 -O2, takes the rows of the whole batch as an argument). Out: a `Step` as of `Network.stepper`.
@@ -6,33 +6,33 @@ In: a network whose loss is proved to be a sum over rows of a row's own term (it
 A batch is cut into K slices, and K follows from the sizes alone. Each slice is a call of
 `forward` and `backward`, with BLAS on one thread; their gradients are added in pairs, those
 sums in pairs again. How many threads there are decides who computes a slice and nothing
-else: the bits of a run are the same for 1, 2 and 16 of them.
+else: the bits of a run are the same for 1, 2 and 16 of them. Where that can be and pays, all
+threads but the first are processes (`apart.py`), which no lock of Python holds up.
 
     step = stepper(network, theta, nabla, {}, Parallel(threads=2))
     loss = step(arrays, noise)                     # fills ∇
 
-Slices of one thread share their buffers, so K decides the memory of a step as well. The
-gradient of the second of a pair is added to that of the first in parts (`accumulation.py`), if
-one thread computes both: of whole vectors there are few.
+Slices of one thread share their buffers (`workers.py`), so K decides the memory of a step as
+well.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .accumulation import Accumulation
-from .buffers import Buffers, moved
-from .execution import computing
+from .apart import Apart
 from .network import Network, Noise, State, Step
-from .sizes import evaluate, symbols
+from .sizes import evaluate
+from .teams import Lost, Team, may_fork
+from .workers import Cut, Sum, Task, Worker
 
 Array = NDArray[Any]
 
@@ -46,14 +46,17 @@ LEAST_ROWS_OF_LARGE = 128  # as long as they have so many rows
 PRODUCTS = 80e9  # operations of a product of matrices a second
 BYTES = 10e9  # of memory a second
 TOUCHED = 12  # bytes for each element of elementwise work
+HANDED_OVER = 1e-6  # seconds a call: two threads hand Python's lock over, twice
 
 
 @dataclass(frozen=True)
 class Parallel:
-    """How a step is shared out: `shards` of 0 are as many as the sizes say."""
+    """How a step is shared out: `shards` of 0 are as many as the sizes say. Of the threads all
+    but the first are processes if `apart`; None: where that can be and pays."""
 
     threads: int = 1
     shards: int = 0
+    apart: bool | None = None
 
 
 def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0) -> int:
@@ -119,151 +122,7 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-# --------------------------------------------------------------------------- the threads
-class Team:
-    """Threads that sleep until there is work; the caller is the first of them."""
-
-    def __init__(self, threads: int) -> None:
-        self._work: list[Callable[[], None]] = []
-        self._errors: list[BaseException | None] = [None] * threads
-        self._go = [threading.Lock() for _ in range(threads)]
-        self._done = [threading.Lock() for _ in range(threads)]
-        for i in range(1, threads):
-            self._go[i].acquire()
-            self._done[i].acquire()
-            threading.Thread(target=self._serve, args=(i,), daemon=True).start()
-
-    def _serve(self, i: int) -> None:
-        with computing():  # each thread has its own
-            while True:
-                self._go[i].acquire()
-                self._do(i)
-                self._done[i].release()
-
-    def _do(self, i: int) -> None:
-        try:
-            self._work[i]()
-        except BaseException as error:
-            self._errors[i] = error
-
-    def run(self, work: Sequence[Callable[[], None]]) -> None:
-        """All of the work, one piece a thread; the first error of any of them."""
-        self._work = list(work)
-        self._errors = [None] * len(self._errors)
-        for i in range(1, len(work)):
-            self._go[i].release()
-        self._do(0)
-        for i in range(1, len(work)):
-            self._done[i].acquire()
-        for error in self._errors:
-            if error is not None:
-                raise error
-
-
 # --------------------------------------------------------------------------------- a step
-@dataclass(frozen=True)
-class _Sum:
-    """The sum of the shards from `index` 2^`level` on: their losses and their gradients."""
-
-    level: int
-    index: int
-    loss: float
-    gradient: Array
-
-    def precedes(self, level: int, index: int) -> bool:
-        """Is it the first of a pair whose second is this one?"""
-        return (self.level, self.index + 1) == (level, index) and index % 2 == 1
-
-    def with_next(self, loss: float) -> _Sum:
-        """The pair's, once the second's gradient is added in the place of the first."""
-        return _Sum(self.level + 1, self.index // 2, self.loss + loss, self.gradient)
-
-
-class _Worker:
-    """One thread's memory: buffers, vectors for gradients, and sums that wait."""
-
-    def __init__(self, network: Network, first: Array) -> None:
-        self.vectors = [first]
-        self.free = [first]
-        self.sums: list[_Sum] = []
-        made, signature = network.module["buffers"], network.signature
-        self.buffers = Buffers(made, signature, first.dtype, network.views(first))
-        self.room = first[:0]  # for the parts of a gradient that is added to a sum
-        self.pairs: dict[int, tuple[tuple[Array, Array], ...]] = {}
-
-    def vector(self) -> Array:
-        """Where the gradient of the next shard goes: of a run's first shard, `first`."""
-        if not self.free:
-            self.vectors.append(np.zeros_like(self.vectors[0]))
-            return self.vectors[-1]
-        return self.free.pop()
-
-    def work(
-        self, shapes: Hashable, sizes: Mapping[str, int], vector: Array
-    ) -> dict[str, Any]:
-        """Buffers for a shard whose gradient goes there."""
-        own = self.vectors[0]
-        if vector is own:
-            work: dict[str, Any] = self.buffers.of(shapes, lambda: sizes)[0]
-            return work
-        return self.buffers.other(
-            shapes, lambda: sizes, vector, lambda work: moved(work, own, vector)
-        )
-
-    def work_in_parts(
-        self, shapes: Hashable, sizes: Mapping[str, int], parts: Accumulation
-    ) -> dict[str, Any]:
-        """Buffers for a shard whose gradient is added up as it is made."""
-        own = self.vectors[0]
-        if not self.room.size:
-            self.room = parts.room(own.dtype)
-        return self.buffers.other(
-            shapes,
-            lambda: sizes,
-            self.room,
-            lambda work: parts.work(work, own, self.room),
-        )
-
-    def pairs_of(
-        self, total: Array, parts: Accumulation
-    ) -> tuple[tuple[Array, Array], ...]:
-        """What is added to what: see `Accumulation.pairs`."""
-        found = self.pairs.get(id(total))
-        if found is None:
-            found = self.pairs[id(total)] = parts.pairs(total, self.room)
-        return found
-
-    def partner(self, index: int) -> _Sum | None:
-        """The shard before, where it waits for this one."""
-        waits = bool(self.sums) and self.sums[-1].precedes(0, index)
-        return self.sums[-1] if waits else None
-
-    def add(self, found: _Sum) -> None:
-        """Add a shard's to what waits for it, like a binary counter."""
-        while self.sums and self.sums[-1].precedes(found.level, found.index):
-            waiting = self.sums.pop()
-            if found.gradient is not waiting.gradient:
-                np.add(waiting.gradient, found.gradient, out=waiting.gradient)
-                self.free.append(found.gradient)
-            found = waiting.with_next(found.loss)
-        self.sums.append(found)
-
-    def forget(self) -> None:
-        """The sums of the last step: their memory is free again."""
-        self.free = self.vectors[::-1]
-        self.sums.clear()
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """How a batch of certain shapes is cut: for each shard its slices of the rows."""
-
-    shards: int
-    rows: int
-    sizes: Mapping[str, int]
-    slices: tuple[slice, ...]
-
-
 class _Sharded:
     """The step: see the module."""
 
@@ -274,32 +133,13 @@ class _Sharded:
         nabla: Array,
         parallel: Parallel,
     ) -> None:
-        signature = network.signature
-        self.network, self.nabla = network, nabla
-        self.parallel = parallel
-        self.row_dim: str = signature["shards"]["row_dim"]
-        self.passes_rows: bool = signature["work"]["rows"]
-        needs = signature["functions"]["forward"]
-        self.leading: tuple[Any, ...] = (
-            (network.views(theta),) if needs["params"] else ()
-        )
-        entries = [network.inputs[name] for name in needs["inputs"]]
-        self.axes = [self._axis(entry["shape"]) for entry in entries]
-        self.noise_axes = {
-            entry["path"]: self._axis(entry["shape"])
-            for entry in network.draws("forward")
-        }
-        self.random = bool(needs.get("noise"))
-        self.cuts: dict[tuple[Any, ...], _Cut] = {}
-        self.workers: list[_Worker] = []
+        self.network, self.theta, self.nabla = network, theta, nabla
+        self.parallel, self.task = parallel, Task(network)
+        self.cuts: dict[tuple[Any, ...], Cut] = {}
+        self.workers: list[Worker] = []
         self.team: Team | None = None
-        self.lock = threading.Lock()
-        self.accumulation: Accumulation | None = None
-
-    def _axis(self, shape: Sequence[Any]) -> int | None:
-        """Where an array has the rows."""
-        found = [i for i, dim in enumerate(shape) if self.row_dim in symbols(dim)]
-        return found[0] if found else None
+        self.apart: Apart | None = None
+        self.apart_pays = parallel.apart  # None: nobody has asked yet
 
     def where_cut(self, arrays: Sequence[Array], noise: Noise | None) -> Step | None:
         """This step, for batches that are cut; those for which K is 1 go whole."""
@@ -313,112 +153,96 @@ class _Sharded:
     ) -> float:
         cut = self._cut(arrays, noise)
         threads = min(self.parallel.threads, cut.shards)
-        while len(self.workers) < threads:
-            first = np.zeros_like(self.nabla) if self.workers else self.nabla
-            self.workers.append(_Worker(self.network, first))
-        if threads > 1 and self.team is None:
-            self.team = Team(self.parallel.threads)
-        share = [cut.shards * t // threads for t in range(threads + 1)]
-        work = [
-            self._run_of(self.workers[t], range(*share[t : t + 2]), cut, arrays, noise, d_loss)
+        runs = [
+            range(cut.shards * t // threads, cut.shards * (t + 1) // threads)
             for t in range(threads)
-        ]  # fmt: skip
+        ]
         try:
-            if self.team is None or threads == 1:
-                work[0]()
-            else:
-                self.team.run(work)
-            return self._gathered(threads)
+            if threads > 1 and self._pays_apart(cut, arrays):
+                try:
+                    return self._by_processes(runs, cut, arrays, noise, d_loss)
+                except Lost:  # threads do it again, and go on, to the same bits
+                    self.apart_pays = False
+                    self.workers[0].forget()
+            return self._by_threads(runs, cut, arrays, noise, d_loss)
         except IndexError as error:
             raise self.network.outside(error) from error
         finally:
             for worker in self.workers:
                 worker.forget()
 
-    def _cut(self, arrays: Sequence[Array], noise: Noise | None) -> _Cut:
+    def _cut(self, arrays: Sequence[Array], noise: Noise | None) -> Cut:
         shapes = tuple([array.shape for array in arrays])
         found = self.cuts.get(shapes)
         if found is None:
             sizes = self.network.all_sizes(arrays, noise)
-            rows = sizes[self.row_dim]
+            rows = sizes[self.task.row_dim]
             shards = number_of_shards(self.network, sizes, self.parallel.shards)
             at = [rows * i // shards for i in range(shards + 1)]
             slices = tuple(slice(at[i], at[i + 1]) for i in range(shards))
-            found = self.cuts[shapes] = _Cut(shards, rows, sizes, slices)
+            found = self.cuts[shapes] = Cut(shards, rows, sizes, slices)
         return found
 
-    def _run_of(
+    def _worker(self, t: int) -> Worker:
+        """Of this process; the first writes into ∇."""
+        while t >= len(self.workers):
+            first = np.zeros_like(self.nabla) if self.workers else self.nabla
+            more = partial(np.zeros_like, self.nabla)
+            self.workers.append(Worker(self.task, self.theta, first, more))
+        return self.workers[t]
+
+    def _by_threads(
         self,
-        worker: _Worker,
-        shards: range,
-        cut: _Cut,
+        runs: Sequence[range],
+        cut: Cut,
         arrays: Sequence[Array],
         noise: Noise | None,
         d_loss: float,
-    ) -> Callable[[], None]:
-        """What one thread does: a run of shards, one after another."""
-
-        def work() -> None:
-            for i in shards:
-                partner, own = worker.partner(i), cut.slices[i]
-                into = partner.gradient if partner else worker.vector()
-                loss = self._shard(
-                    worker, into, own, cut, arrays, noise or {}, d_loss, bool(partner)
-                )
-                worker.add(_Sum(0, i, loss, into))
-
-        return work
-
-    def _shard(
-        self,
-        worker: _Worker,
-        into: Array,
-        own: slice,
-        cut: _Cut,
-        arrays: Sequence[Array],
-        noise: Noise,
-        d_loss: float,
-        adding: bool,
     ) -> float:
-        """Its loss; its gradient is written `into` a vector, or `adding` to what is there."""
-        rows = own.stop - own.start
-        parts = [_part(a, axis, own) for a, axis in zip(arrays, self.axes, strict=True)]
-        drawn = (
-            {p: _part(noise[p], axis, own) for p, axis in self.noise_axes.items()},
-        )
-        shapes = tuple([part.shape for part in parts])
-        sizes = {**cut.sizes, self.row_dim: rows}
-        key = (rows, shapes)
-        if adding:
-            added = self._added(worker, key, sizes)
-            work = worker.work_in_parts(key, sizes, added)
-        else:
-            work = worker.work(key, sizes, into)
-        whole = (cut.rows,) if self.passes_rows else ()
-        loss, saved, *_ = self.network.module["forward"](
-            *self.leading, *(drawn if self.random else ()), *parts, work, *whole
-        )
-        if adding:
-            added.adding(saved, d_loss, work, worker.pairs_of(into, added))
-        else:
-            self.network.module["backward"](saved, d_loss, work)
-        return float(loss)
+        workers = [self._worker(t) for t in range(len(runs))]
+        work = [
+            partial(worker.run, shards, cut, arrays, noise, d_loss)
+            for worker, shards in zip(workers, runs, strict=True)
+        ]
+        self._all(work)
+        return self._gathered([s for worker in workers for s in worker.sums])
 
-    def _added(
-        self, worker: _Worker, key: Hashable, sizes: Mapping[str, int]
-    ) -> Accumulation:
-        """How a gradient is added to another in parts: one for all workers."""
-        with self.lock:
-            if self.accumulation is None:
-                own = worker.vectors[0]
-                work = worker.work(key, sizes, own)
-                self.accumulation = Accumulation(self.network, work, own)
-            return self.accumulation
+    def _pays_apart(self, cut: Cut, arrays: Sequence[Array]) -> bool:
+        """Do processes compute the shards? Where they can be, and copying θ and a batch for
+        them takes less time than threads take to hand Python's lock over."""
+        if self.apart_pays is None:
+            threads = min(self.parallel.threads, cut.shards)
+            inputs = sum(array.nbytes for array in arrays)
+            copied = self.theta.nbytes + inputs * (threads - 1) / threads
+            calls = self._worker(0).calls(cut, arrays) * cut.shards / threads
+            self.apart_pays = copied / BYTES < calls * HANDED_OVER and may_fork()
+        return self.apart_pays
 
-    def _gathered(self, threads: int) -> float:
-        """The sums of the threads, paired up. The first shard of all was written into ∇, so
+    def _by_processes(
+        self,
+        runs: Sequence[range],
+        cut: Cut,
+        arrays: Sequence[Array],
+        noise: Noise | None,
+        d_loss: float,
+    ) -> float:
+        if self.apart is None:
+            self.apart = Apart(self.task, self.theta, self.nabla)
+        own = self._worker(0)
+        try:
+            self.apart.begin(runs[1:], cut, arrays, noise, d_loss)
+            own.run(runs[0], cut, arrays, noise, d_loss)
+            sums = [*own.sums, *self.apart.finish()]
+        except (
+            BaseException
+        ):  # they may be in the midst of a step that nobody will ask for
+            self.apart = None
+            raise
+        return self._gathered(sums)
+
+    def _gathered(self, sums: list[Sum]) -> float:
+        """The sums of the workers, paired up. The first shard of all was written into ∇, so
         that the last sum is there."""
-        sums = [s for worker in self.workers[:threads] for s in worker.sums]
         joined = []
         while len(sums) > 1:
             pairs = [a.precedes(b.level, b.index) for a, b in pairwise(sums)]
@@ -426,14 +250,14 @@ class _Sharded:
             first, second = sums[i : i + 2]
             joined.append((first.gradient, second.gradient))
             sums[i : i + 2] = [first.with_next(second.loss)]
-        self._add(joined, threads)
+        self._add(joined)
         return sums[0].loss
 
-    def _add(self, pairs: Sequence[tuple[Array, Array]], threads: int) -> None:
+    def _add(self, pairs: Sequence[tuple[Array, Array]]) -> None:
         """The second of each pair to the first, in turn, on all threads where that pays."""
         size = self.nabla.size
-        if len(pairs) * size < LEAST_ADDED or self.team is None:
-            threads = 1
+        few = len(pairs) * size < LEAST_ADDED
+        threads = 1 if few else self.parallel.threads
 
         def part(lo: int, hi: int) -> Callable[[], None]:
             def work() -> None:
@@ -443,15 +267,13 @@ class _Sharded:
             return work
 
         at = [size * t // threads for t in range(threads + 1)]
-        work = [part(lo, hi) for lo, hi in pairwise(at)]
-        if threads == 1 or self.team is None:
+        self._all([part(lo, hi) for lo, hi in pairwise(at)])
+
+    def _all(self, work: Sequence[Callable[[], None]]) -> None:
+        """Each piece of work on a thread."""
+        if len(work) == 1:
             work[0]()
-        else:
-            self.team.run(work)
-
-
-def _part(array: Any, axis: int | None, rows: slice) -> Any:
-    """A slice of the rows, where an array has any."""
-    if axis is None:
-        return array
-    return array[(slice(None),) * axis + (rows,)]
+            return
+        if self.team is None:
+            self.team = Team(self.parallel.threads)
+        self.team.run(work)

@@ -127,7 +127,9 @@ def _gradc(
     theta = network.vector(start, dtype)
     nabla = zeros(theta.size, theta.dtype)
     arrays = network.arrays("forward", cast(data, dtype), theta.dtype)
-    parallel = Parallel(1, 1) if blas else Parallel(CORES)
+    # Arrays are counted in this process alone: then threads compute what forks would.
+    apart = False if tracemalloc.is_tracing() else None
+    parallel = Parallel(1, 1) if blas else Parallel(CORES, apart=apart)
     step_of = stepper(network, theta, nabla, {}, parallel)
     lr, subtract = work.lr, np.subtract
 

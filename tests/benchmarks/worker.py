@@ -63,12 +63,19 @@ def resident() -> int:
 
 
 def peak() -> int:
-    """The most that it ever held since `forget_peak`."""
-    with open("/proc/self/status") as file:
-        for line in file:
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    return 0
+    """The most that it ever held since `forget_peak`, and what its forks have of their own."""
+    found = _kilobytes("/proc/self/status", "VmHWM")
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        forks = file.read().split()
+    for fork in forks:
+        found += _kilobytes(f"/proc/{fork}/smaps_rollup", "Private_")
+    return found * 1024
+
+
+def _kilobytes(path: str, key: str) -> int:
+    """What a file of the kernel's says of all that begins so."""
+    with open(path) as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith(key))
 
 
 def forget_peak() -> None:
