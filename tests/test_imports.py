@@ -58,22 +58,41 @@ def resolved(module: str, statement: ast.stmt) -> list[tuple[str, bool]]:
     return found
 
 
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+
+
 @cache
+def statements(module: str) -> list[tuple[ast.stmt, bool]]:
+    """All statements of a module, at any depth; whether only the type checker reads them."""
+    found: list[tuple[ast.stmt, bool]] = []
+    left: list[tuple[ast.AST, bool]] = [
+        (ast.parse(FILES[module].read_text(encoding="utf-8")), False)
+    ]
+    while left:
+        node, typing = left.pop()
+        if isinstance(node, ast.stmt):
+            found.append((node, typing))
+        body = []
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):
+                pass
+        left += [
+            (child, typing or child in body)
+            for child in ast.iter_child_nodes(node)
+            if isinstance(child, STATEMENTS)
+        ]
+    return found
+
+
 def imports(module: str, types: bool = True) -> list[tuple[int, str, bool]]:
     """Line, name and relativity of everything that a module imports, at any depth.
 
     Without `types`, what stands under `if TYPE_CHECKING:` is left out.
     """
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body) if not types:
-                skipped.update(body)
     return [
         (node.lineno, name, relative)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and node not in skipped
+        for node, typing in statements(module)
+        if types or not typing
         for name, relative in resolved(module, node)
     ]
 

@@ -30,10 +30,14 @@ def test_every_word_of_the_grammar_is_reserved() -> None:
     assert len(words) == 30
 
 
+@pytest.fixture(scope="module")
+def lexer() -> Lark:
+    return Lark(GRAMMAR, parser="lalr")
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_scanner_reads_the_grammars_terminals(path: Path) -> None:
+def test_scanner_reads_the_grammars_terminals(path: Path, lexer: Lark) -> None:
     text = path.read_text(encoding="utf-8")
-    lexer = Lark(GRAMMAR, parser="lalr")
     expected = [
         (t.type, str(t), t.start_pos, t.line)
         for t in lexer.parse_interactive(text).exhaust_lexer()
