@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import counting
 import pytest
 from backend.executing import Emitted, joint_of
 from backend.programs import PROGRAMS
+from calls import calls
 
 from gradc.compiler.backend.cost import count, evaluate
 from gradc.compiler.backend.names import base_of, mark, safe, spelt
 from gradc.compiler.backend.pyast import printable
 from gradc.compiler.backend.signature import signature
+from gradc.compiler.ir.program import Joint
 
 
 @pytest.mark.parametrize(
@@ -116,16 +117,21 @@ def test_the_signature_says_what_a_runtime_needs() -> None:
     assert made["outputs"][0]["inputs"] == ["x"]
 
 
-def test_time_grows_with_the_program() -> None:
-    """Ten times the equations take about ten times as long, and no recursion."""
+def test_work_grows_with_the_program() -> None:
+    """Twice the equations cost twice the calls."""
 
-    def seconds(n: int) -> float:
-        lines = [f"h{i + 1} = tanh(h{i} * w)" for i in range(n)]
-        text = "input x: [N]\nparam w = 0.5\nh0 = x\n" + "\n".join(lines)
-        joint = joint_of(text + f"\nloss = mean(h{n}^2)\n")
-        started = time.process_time()
-        Emitted(joint)
-        return time.process_time() - started
+    def work(n: int) -> int:
+        return calls(lambda: Emitted(chain(n)))
 
-    seconds(50)
-    assert seconds(2000) < 25 * seconds(200)
+    work(10)  # what is done once
+    assert work(200) < 2.05 * work(100)
+
+
+def test_long_chains_need_no_stack() -> None:
+    assert "h1000" in Emitted(chain(1000)).text
+
+
+def chain(n: int) -> Joint:
+    lines = [f"h{i + 1} = tanh(h{i} * w)" for i in range(n)]
+    text = "input x: [N]\nparam w = 0.5\nh0 = x\n" + "\n".join(lines)
+    return joint_of(text + f"\nloss = mean(h{n}^2)\n")
