@@ -127,7 +127,7 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
     if written.recompute is None:
         written = replace(written, recompute="cheap" if planned else "none")
     plan = schedule(optimised, written, numbers=options.level >= FAST)
-    turned = fast.turned(plan) if planned and not options.wrt else frozenset()
+    turned = fast.turned(plan) if options.level and not options.wrt else frozenset()
     yield (plan := replace(plan, rows=rows, level=options.level, turned=turned))
     described = signature(plan)
     if not planned:

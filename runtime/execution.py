@@ -8,7 +8,8 @@ In: the text of a module, or its tree that a guard has admitted. Out: what it de
 Steps of networks that are small last as long as their calls take to begin, so two things
 are done for them that no reader of the text needs to see: NumPy's functions are found without
 its `__getattr__` (30 ns a call), and results have their place by position (35 ns a call). And
-the memory that a module asks for begins with a cache line.
+the memory that a module asks for begins with a cache line. Gradients of a readable module are
+written where they are to lie (`landing.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from .buffers import empty
+from .landing import PLACES, Places, land
 
 BY_KEYWORD = frozenset({"maximum", "minimum"})
 """Ufuncs that NumPy means to give a third operand: `out` by position is deprecated."""
@@ -59,7 +61,13 @@ def execute(
     for function in tree.body:
         if isinstance(function, ast.FunctionDef):
             _place(function.body)
-    space: dict[str, Any] = {"__builtins__": _BUILTINS, "__name__": "gradc_module"}
+            if function.name == "backward" and len(function.args.args) == 2:
+                land(function)
+    space: dict[str, Any] = {
+        "__builtins__": _BUILTINS,
+        "__name__": "gradc_module",
+        PLACES: Places(),
+    }
     exec(compile(tree, filename, "exec"), space)
     return space
 

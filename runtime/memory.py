@@ -24,9 +24,12 @@ import numpy as np
 
 from .errors import ResourceError
 from .evaluation import CHUNK, chunked
+from .execution import function_of
+from .landing import landed
 from .sizes import evaluate, symbols
 
 if TYPE_CHECKING:
+    from .network import Network
     from .trainer import Trainer
 
 SHOWN = 3
@@ -82,7 +85,7 @@ def planned(trainer: Trainer) -> Need:
         tensors(network.signature, f, sizes, dtype)
         for f in ("forward", "backward", "saved")
     )
-    step = max(_sum(forward), _sum([*saved, *backward]))
+    step = max(_sum(forward), _sum([*saved, *backward]) - _in_places(network, dtype))
     held = trainer.data.held_out
     dim = chunked(network, held)
     sizes = {**sizes, **held.rows}
@@ -104,6 +107,15 @@ def _sum(found: list[Tensor]) -> int:
     """All of them, and the largest once more: `x @ W + b` has two arrays for a moment."""
     whole = sum(tensor.bytes * tensor.count for tensor in found)
     return whole + max((tensor.bytes for tensor in found), default=0)
+
+
+def _in_places(network: Network, dtype: np.dtype[Any]) -> int:
+    """Bytes of the gradients that are written into ∇ at once."""
+    sizes = {p.path: p.stop - p.start for p in network.places if p.trained}
+    if network.signature.get("work") or not network.has("backward"):
+        return 0
+    found = landed(function_of(network.source, "backward"), sizes)
+    return sum(sizes[path] for path in found) * dtype.itemsize
 
 
 def tensors(

@@ -34,6 +34,7 @@ from .arguments import check_range, check_shape, converted
 from .buffers import Buffers, zeros
 from .errors import DataError
 from .execution import computing, execute
+from .landing import Places, takes_places
 from .places import Place, lay_out
 from .sizes import Signature, evaluate, show_shape, show_type, symbols
 from .sizes import bind as bind_sizes
@@ -141,6 +142,11 @@ class Network:
                 )
             self._places = lay_out(self.signature["parameters"], self.sizes)
         return self._places
+
+    def lie_like(self, other: Network) -> Network:
+        """θ has the layout that it has in another form of the same program."""
+        self._places = other.places
+        return self
 
     @property
     def size(self) -> int:
@@ -409,6 +415,7 @@ class Network:
             leading += (remembered,)
         random, states = bool(needs.get("noise")), bool(self.signature["states"])
         planned = self._buffers(nabla.dtype, views)
+        places = (Places(views),) if takes_places(backward) else ()
         known: list[tuple[int, ...]] | None = None  # a program may have no inputs
         work: tuple[Any, ...] = ()
         other: Step | None = None
@@ -441,9 +448,11 @@ class Network:
             if planned is not None:
                 backward(saved, d_loss, work[0])
             else:
-                gradients = backward(saved, d_loss)
+                gradients = backward(saved, d_loss, *places)
                 for path, view in trained:
-                    view[...] = gradients[path]
+                    gradient = gradients[path]
+                    if gradient is not view:
+                        view[...] = gradient
             if states and math.isfinite(loss):
                 for path, value in new.items():
                     remembered[path] = np.asarray(value, remembered[path].dtype)

@@ -88,7 +88,7 @@ class Plan:
     saved: tuple[Node, ...]  # inputs and parameters first, then as computed
     rows: str = ""  # -O2: the size that stands for the rows of the whole batch, or none
     numbers: bool = False  # -O2: single numbers alone, written for Python's own
-    turned: frozenset[str] = frozenset()  # -O2: weights whose columns lie together in θ
+    turned: frozenset[str] = frozenset()  # weights whose columns lie together in θ
 
     def expected(self, d: Dim) -> int | None:
         """A size as far as the program says it: by itself, or as that of its batches."""

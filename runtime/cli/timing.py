@@ -205,7 +205,7 @@ def compare(trace: Trace, options: Options, sizes: Mapping[str, int]) -> Compari
     analytic = load(compile_program(trace.program, replace(plain, complex=True)))
     known = choose_sizes(network.signature, dict(sizes))
     network.bind(known)
-    analytic.bind(known)
+    analytic.bind(known).lie_like(network)
     point = find_point(network, known, seed=0)
     if point is None:
         raise UsageError(

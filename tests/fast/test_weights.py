@@ -100,7 +100,7 @@ def test_each_column_lies_together_and_entries_are_found() -> None:
 
 def test_a_checkpoint_is_of_no_layout() -> None:
     """What one level saves, with the slots of its optimiser, another one reads."""
-    fast, plain = network(NARROW), network(NARROW, 1)
+    fast, plain = network(NARROW), network(NARROW, 0)
     theta, slot = fast.init(3, np.float64), RNG.normal(size=fast.trained)
     saved = Snapshot(theta, {}, {}, {"m": slot}).arrays(fast)
     kept = {k[2:]: v for k, v in saved.items() if k.startswith("p/")}
