@@ -76,7 +76,7 @@ def safe(text: str) -> str:
 def functions() -> frozenset[str]:
     """What the functions are called that a module may bring along: erf, scatter_add."""
     preludes = [p for op in REGISTRY.ops.values() for p in (op.prelude, op.prelude_out)]
-    return frozenset(p.removeprefix("def ").partition("(")[0] for p in preludes if p)
+    return frozenset(f for p in preludes for f in re.findall(r"(?m)^def (\w+)", p))
 
 
 def base_of(name: str) -> str:

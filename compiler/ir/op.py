@@ -77,7 +77,7 @@ class Op:
     numpy_out_absolute: Any = None  # faster, with an error relative to 1, not to itself
     update: Any = None  # Template of a statement that modifies its first argument
     prelude: str = ""  # a function that the module needs (erf), emitted once
-    prelude_out: str = ""  # and one that the form of -O2 needs
+    prelude_out: str = ""  # and those that the form of -O2 needs
     text: Any = None  # Template: the mathematics, as comments show it
     latex: Any = None
     precedence: int = 4  # of `text`: 0 where, 1 sum, 2 product, 3 power, 4 atom

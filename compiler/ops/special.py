@@ -96,13 +96,37 @@ ERF = '''def erf(x):
     return np.where(np.maximum(x, -x) < 0.5, near, far)
 '''
 
-ERF_INTO = '''def erf_into(x, out, room):
-    """Set out to the error function of x, to two units of the last digit of 1.
+ERF_INTO = '''def erf_single(x, out, room):
+    """erf in single precision: the tanh of x times a polynomial in x^2."""
+    terms = (
+        1.58950345e-07,
+        -5.985554079e-06,
+        8.971191735e-05,
+        -0.0006257181348,
+        -0.0001843850458,
+        0.1027654819,
+        1.128379705,
+    )
+    terms = list(np.array(terms, x.dtype))
+    room = room.reshape(2, -1)
+    with np.errstate(over="ignore"):  # the tanh of infinity is 1
+        for start in range(0, x.size, room.shape[1]):
+            z = x[start : start + room.shape[1]]
+            w, p = room[:, : z.size]
+            np.multiply(z, z, out=w)
+            np.multiply(w, terms[0], out=p)
+            for k in range(1, len(terms) - 1):
+                np.add(p, terms[k], out=p)
+                np.multiply(p, w, out=p)
+            np.add(p, terms[-1], out=p)
+            np.multiply(p, z, out=p)
+            np.tanh(p, out=out[start : start + room.shape[1]])
+    return out
 
-    exp(-y^2) times a polynomial in y / (y + c) is 1 - erf(y). In blocks that stay in
-    the cache: room has four rows, a block each.
-    """
-    double = (
+
+def erf_double(x, out, room):
+    """erf in double precision: exp(-y^2) times a polynomial in y / (y + c) is 1 - erf(y)."""
+    terms = (
         2.5,
         -0.0014320133466987413,
         0.012742025829502405,
@@ -121,18 +145,7 @@ ERF_INTO = '''def erf_into(x, out, room):
         -2.820947917738792,
         1.0,
     )
-    single = (
-        2.0,
-        0.10282254421919883,
-        0.006521447603738698,
-        -0.3127588133320991,
-        -0.2743093396893481,
-        1.7432005059249351,
-        -2.2567572379437904,
-        1.0,
-    )
-    terms = list(np.array(double if x.dtype == np.float64 else single, x.dtype))
-    x, out = x.reshape(-1), out.reshape(-1)
+    terms = list(np.array(terms, x.dtype))
     room[3].fill(1000)
     for start in range(0, x.size, room.shape[1]):
         z = x[start : start + room.shape[1]]
@@ -152,6 +165,17 @@ ERF_INTO = '''def erf_into(x, out, room):
         np.multiply(p, y, out=p)
         np.subtract(terms[-1], p, out=p)
         np.copysign(p, z, out=out[start : start + room.shape[1]])
+    return out
+
+
+def erf_into(x, out, room):
+    """Set out to the error function of x, to two units of the last digit of 1.
+
+    In blocks that stay in the cache: room has four rows, a block each.
+    """
+    x, out = x.reshape(-1), out.reshape(-1)
+    double = x.dtype == np.float64
+    return erf_double(x, out, room) if double else erf_single(x, out, room)
 '''
 
 unary(
