@@ -17,7 +17,7 @@ from dataclasses import field, replace
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .autodiff.reverse import differentiate
 from .autodiff.shards import mixing_line, sharded, shared_rows
@@ -34,8 +34,6 @@ from .errors import (
     loops,
     settings,
 )
-from .explain.provenance import Trace
-from .explain.stations import stations
 from .figures import figures
 from .frontend.parser import parse
 from .frontend.resolve import resolve
@@ -47,6 +45,9 @@ from .ops.loops import hoisting_all
 from .passes import before_derivatives, run_passes
 from .records import record
 from .source import Source
+
+if TYPE_CHECKING:
+    from .explain.provenance import Trace
 
 FAST = 2  # the level from which on modules have planned buffers
 STAGES = ("ast", "names", "dag", "grad", "opt", "schedule", "py")
@@ -137,7 +138,8 @@ def behind(program: Program, options: Options) -> Iterator[Any]:
         text, described["work"] = made.text, made.work
         if made.work is not None:
             row_dim = None if options.wrt else shared_rows(whole)
-            described["shards"] = shards(plan, row_dim, mixing_line(whole))
+            least = fast.least_rows(plan)
+            described["shards"] = shards(plan, row_dim, mixing_line(whole), least)
     yield Compiled(text, described, (), figures(joint, plan), {})
 
 
@@ -213,6 +215,9 @@ def check_wrt(program: Program, names: tuple[str, ...]) -> None:
 
 def trace(source: Source, options: Options | None = None) -> Trace:
     """All that the stages made of a program, with what each value is called."""
+    from .explain.provenance import Trace  # what compiles alone does without
+    from .explain.stations import stations
+
     given = options or Options()
     built = build(source, given, until="schedule")
     joint, plan = built.made["grad"], built.value

@@ -75,10 +75,12 @@ def signature(plan: Plan) -> dict[str, Any]:
     }
 
 
-def shards(plan: Plan, row_dim: str | None, line: int | None) -> dict[str, Any]:
+def shards(
+    plan: Plan, row_dim: str | None, line: int | None, least_rows: int
+) -> dict[str, Any]:
     """The rows by which a batch may be cut into slices, or the line where they mix; and what
     decides how many: a step's operations in products of matrices and in elementwise work,
-    and those of the products of `forward` alone."""
+    those of the products of `forward` alone, and the rows that a slice has at least."""
     forward, backward = plan.functions["forward"], plan.functions["backward"]
     multiplied = products(plan, forward)
     both = multiplied + products(plan, backward)
@@ -88,6 +90,7 @@ def shards(plan: Plan, row_dim: str | None, line: int | None) -> dict[str, Any]:
     return {
         "row_dim": row_dim,
         "mixing_line": line,
+        "least_rows": least_rows,
         **{name: Dim(count, count).json() for name, count in counts.items()},
     }
 

@@ -32,6 +32,7 @@ from ..plan import Plan
 from .reshapes import Order, moved
 
 FEWEST = 16
+"""Rows of a batch, and of a slice of one."""
 ALIKE = frozenset(
     "slice unslice slice_on concat stop cast masked where broadcast".split()
 )
@@ -40,9 +41,8 @@ ALIKE = frozenset(
 
 def orders(plan: Plan) -> dict[Node, Order]:
     """The order of the axes of every node that holds images."""
-    functions = (plan.functions[name] for name in ("forward", "backward"))
-    nodes = topological(n for f in functions for _, n in f.results)
-    seeds = [n for n in nodes if _windowed(n) and _many(plan, n)]
+    nodes = _nodes(plan)
+    seeds = _seeds(plan, nodes)
     if not seeds:
         return {}
     readers = users(nodes)
@@ -71,6 +71,21 @@ def orders(plan: Plan) -> dict[Node, Order]:
         if n.is_a("reshape") and _flat_edge(n.args[0], n, found):
             found[n.args[0]] = (*range(1, len(n.args[0].shape)), 0)
     return found
+
+
+def least_rows(plan: Plan) -> int:
+    """Of a slice of the batch: images of fewer have no runs that are worth it."""
+    return FEWEST if _seeds(plan, _nodes(plan)) else 1
+
+
+def _nodes(plan: Plan) -> list[Node]:
+    functions = (plan.functions[name] for name in ("forward", "backward"))
+    return topological(n for f in functions for _, n in f.results)
+
+
+def _seeds(plan: Plan, nodes: Iterable[Node]) -> list[Node]:
+    """Windows of images, and what is folded into them."""
+    return [n for n in nodes if _windowed(n) and _many(plan, n)]
 
 
 def _flat_edge(a: Node, n: Node, found: dict[Node, Order]) -> bool:
