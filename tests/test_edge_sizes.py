@@ -229,6 +229,12 @@ def test_no_step_one_step(level: int, steps: int) -> None:
 
 
 @levels
+def test_the_gradient_of_what_is_sorted_of_nothing(level: int) -> None:
+    text = "input x: [N, D]\nparam w = 2\nloss = sum(sort(w * x)^2) + w^2"
+    assert trained(text, level, x=empty(3, 0)) == (4, [4])
+
+
+@levels
 def test_no_rows_beside_constants(level: int) -> None:
     """What knows no rows may lie in the place of what has none."""
     text = """input x: [N, 3]

@@ -35,9 +35,8 @@ PUT_ALONG = '''def put_along(g, index, axis, size):
     """Return zeros, with the entries of g added along axis where index says."""
     g, index = np.moveaxis(g, axis, -1), np.moveaxis(index, axis, -1)
     total = np.zeros(g.shape[:-1] + (size,), g.dtype)
-    n = g.shape[-1]
-    rows = np.arange(g.size).reshape(-1, n) // n
-    np.add.at(total.reshape(-1, size), (rows, index.reshape(-1, n)), g.reshape(-1, n))
+    rows = np.arange(g.size) // max(g.shape[-1], 1)
+    np.add.at(total.reshape(-1), rows * size + index.reshape(-1), g.reshape(-1))
     return np.moveaxis(total, -1, axis)
 '''
 

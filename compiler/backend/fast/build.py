@@ -8,6 +8,7 @@ still alive when `forward` returns.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from ...ir.dims import size
 from ...ir.node import Node
@@ -51,6 +52,11 @@ class Unit:
         self.instructions = [i for f in self.frames.values() for i in f.instructions]
         self.uses: dict[Instruction, Use] = {}
         self.layout: Layout = plan([self._use(i) for i in self.instructions])
+
+    @cached_property
+    def start(self) -> str:
+        """What counts the blocks of an op that is computed in parts."""
+        return self.names.take("start")
 
     # ------------------------------------------------------------------ functions
     def _forward(self, f: Function) -> None:

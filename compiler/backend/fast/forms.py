@@ -2,9 +2,9 @@
 
 In: a node whose arguments have values. Out: instructions in its frame, and its value. An
 elementwise op says its form in its record (`numpy_out`); an op without any is computed by its
-expression of -O1 and copied into its place. Forms of products of matrices stand in
-`products.py`, of reductions in `sums.py`, of gathering and scattering in `gathers.py`, of
-windows in `windows.py`.
+expression of -O1 and copied into its place, in parts where that can be (`parts.py`). Forms of
+products of matrices stand in `products.py`, of reductions in `sums.py`, of gathering and
+scattering in `gathers.py`, of windows in `windows.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...ir.node import Node
 from ..bodies import is_loop, is_projection
 from ..pyast import number
 from ..views import ATOMS
-from . import fixed, gathers, layouts, products, sums, windows
+from . import fixed, gathers, layouts, parts, products, sums, windows
 from .frame import Form, Frame, core_of, same_layout
 from .values import TOKEN, Value
 
@@ -87,10 +87,12 @@ def _number(frame: Frame, n: Node) -> None:
 
 def fallback(frame: Frame, n: Node) -> None:
     """The expression of -O1, put into its place."""
+    if parts.in_parts(frame, n):
+        return
     expression = frame.out.value(n, top=True)
     out = frame.make(n)
     text = expression.expr.text
-    made = None if TOKEN.fullmatch(text) else n.shape  # a copy makes nothing
+    made = None if TOKEN.fullmatch(text) else parts.spare(n)  # a copy makes nothing
     frame.emit(f"{out.token}[...] = {text}", out, temporary=made)
     frame.values[n] = out
 

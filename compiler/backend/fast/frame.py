@@ -229,7 +229,7 @@ class Frame:
     def _spread_number(n: Node) -> bool:
         return n.is_a("broadcast")
 
-    def comes_checked(self, index: Node) -> bool:
+    def comes_checked(self, index: Node, among: Dim) -> bool:
         """Is this index checked outside of the loop around?"""
         return False
 

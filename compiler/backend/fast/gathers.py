@@ -17,11 +17,16 @@ from .frame import Form, Frame, core_of
 from .values import Value
 
 
-def checked(frame: Frame, index: Node) -> bool:
-    """Is the index an input whose range the runtime checks, as it came or laid out anew?"""
+def checked(frame: Frame, index: Node, among: Dim) -> bool:
+    """Is every place one of so many? Those of an input are, since the runtime checks its
+    range, and where something is the largest, or counted; as they are or laid out anew."""
     while index.is_a("transpose", "reshape", "slice", "broadcast"):
         index = index.args[0]
-    return index in frame.unit.ranged or frame.comes_checked(index)
+    if index.is_a("iota"):
+        return bool(index.shape[index.attrs["axis"]] == among)
+    if index.is_a("argmax"):
+        return bool(index.args[0].shape[index.attrs["axis"]] == among)
+    return index in frame.unit.ranged or frame.comes_checked(index, among)
 
 
 def rows_together(v: Value) -> bool:
@@ -66,7 +71,7 @@ def places(frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()) -
 def pick(frame: Frame, n: Node) -> bool:
     """One entry of each row."""
     x, index = n.args
-    if not (index.shape and checked(frame, index)):
+    if not (index.shape and checked(frame, index, x.shape[-1])):
         return False
     table, order = rows_of(frame, frame.value(x))
     turned = order != tuple(range(len(order)))
@@ -83,7 +88,7 @@ def pick(frame: Frame, n: Node) -> bool:
 def put(frame: Frame, n: Node) -> bool:
     """Zeros, with one entry of each row set."""
     index, g = n.args
-    if not (index.shape and checked(frame, index)):
+    if not (index.shape and checked(frame, index, n.shape[-1])):
         return False
     at = places(frame, index, n.shape[-1])
     entries = _entries(frame, g)
@@ -96,7 +101,7 @@ def put(frame: Frame, n: Node) -> bool:
 
 def one_hot(frame: Frame, n: Node) -> bool:
     index = n.args[0]
-    if not (index.shape and checked(frame, index)):
+    if not (index.shape and checked(frame, index, n.shape[-1])):
         return False
     at = places(frame, index, n.shape[-1])
     out = frame.make_flat(n)
@@ -112,7 +117,7 @@ def put_on(frame: Frame, n: Node) -> bool:
     start = frame.value(base)
     sign = "-" if n.attrs["minus"] else "+"
     out = frame.make_as(n, [start])
-    if index.shape and checked(frame, index):
+    if index.shape and checked(frame, index, n.shape[-1]):
         if not rows_together(out):
             out = frame.make_flat(n)
         table, order = rows_of(frame, out)
@@ -216,7 +221,7 @@ at 32."""
 
 def _in_rows(frame: Frame, n: Node, index: Node) -> bool:
     """Can what is scattered into `n` be sorted by place, each place one sum?"""
-    return bool(index.shape) and checked(frame, index)
+    return bool(index.shape) and checked(frame, index, n.shape[0])
 
 
 def _add_rows(
@@ -321,9 +326,9 @@ def _by_one_product(frame: Frame, g: Node, index: Node, out: Value) -> None:
 def take(frame: Frame, n: Node) -> bool:
     """Slices of a table."""
     x, index = n.args
-    if not checked(frame, index):
-        return False
     axis = n.attrs["axis"]
+    if not checked(frame, index, x.shape[axis]):
+        return False
     v, i = frame.value(x), frame.value(index)
     if not index.shape:
         return False

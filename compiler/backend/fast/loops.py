@@ -107,14 +107,14 @@ class StepFrame(Frame):
             outer.turned_copies[key] = known
         return known
 
-    def comes_checked(self, index: Node) -> bool:
+    def comes_checked(self, index: Node, among: Dim) -> bool:
         if index.op.name != "formal" or index.attrs["role"] == "carry":
             return False
         loop, outer = self.of_loop.body.loop, self.of_loop.outer
         place = loop.attrs["carries"] + index.attrs["index"]
         if index.attrs["role"] == "capture":
             place += loop.attrs["sequences"]
-        return gathers.checked(outer, loop.args[place])
+        return gathers.checked(outer, loop.args[place], among)
 
 
 class Loop:
