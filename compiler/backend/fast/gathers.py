@@ -19,7 +19,8 @@ from .values import Value
 
 def checked(frame: Frame, index: Node, among: Dim) -> bool:
     """Is every place one of so many? Those of an input are, since the runtime checks its
-    range, and where something is the largest, or counted; as they are or laid out anew."""
+    range, and where something is the largest, or counted; as they are or laid out anew.
+    """
     while index.is_a("transpose", "reshape", "slice", "broadcast"):
         index = index.args[0]
     if index.is_a("iota"):
