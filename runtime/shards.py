@@ -64,7 +64,8 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
 
     The largest for which a shard takes a millisecond and has 256 rows in the mean of its
     products: rows of the batch, or of all steps or places where weights are shared by them.
-    A shard of images has 16 rows: they lie with the batch last, in runs of so many numbers.
+    Where a program has use for `least_rows` in a shard (images, which lie with the batch last,
+    and recurrences) it has them, or it is one of two that have half as many.
     Of shards with large buffers there are twice as many, and again, down to 128 rows.
     """
     plan = network.signature.get("shards")
@@ -78,7 +79,8 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
     )
     seconds = products / PRODUCTS + elements * TOUCHED / BYTES
     average = forward / (2 * max(network.trained, 1))
-    most = min(rows / plan.get("least_rows", 1), seconds / LEAST_SECONDS)
+    fit = rows / plan.get("least_rows", 1)
+    most = min(fit if fit < 1 else max(fit, min(rows, 2)), seconds / LEAST_SECONDS)
     count = _power(min(most, average / LEAST_ROWS))
     least = _power(min(most, average / LEAST_ROWS_OF_LARGE))
     while count < least and _numbers(network, sizes, count) > LARGE:

@@ -170,14 +170,22 @@ def test_shards_with_large_buffers_are_cut_again() -> None:
     assert plain == [1, 1, 2, 4, 8]
 
 
+def test_shards_of_recurrences_have_rows() -> None:
+    """Whatever the number of steps: their products meet the sequences alone."""
+    text = "input x: [N, 200, 64]\nh = lstm(x, 256)\nloss = mean(h^2)\n"
+    network = network_of(text)
+    found = [number_of_shards(network, {"N": n}) for n in (8, 15, 16, 32, 64, 2000)]
+    assert found == [1, 1, 2, 2, 4, 16]
+
+
 def test_shards_of_images_have_runs() -> None:
-    """Of 16 images; those of a batch that is known to be smaller do not lie in runs."""
+    """Of 16 images, or of 8 if there are two; those of a batch that is known to be smaller do not lie in runs."""
     text = "input x: [N, 32, 32, 3]\nh = x |> conv(64) |> relu |> conv(64)\nloss = mean(h^2)\n"
     network = network_of(text)
     found = [
         number_of_shards(network, {"N": n}) for n in (8, 16, 31, 32, 64, 256, 2000)
     ]
-    assert found == [1, 1, 1, 2, 4, 16, 16]
+    assert found == [1, 2, 2, 2, 4, 16, 16]
     assert number_of_shards(network, {"N": 64}, 16) == 16
     network = network_of(text + "train { batch = 8; optimizer = sgd(lr = 0.1) }\n")
     assert number_of_shards(network, {"N": 8}) == 8

@@ -8,7 +8,7 @@ gives them places, `emit.py` names and text.
 """
 
 from .emit import Emission, emit
-from .images import least_rows
+from .slices import least_rows
 from .weights import turned
 
 __all__ = ["Emission", "emit", "least_rows", "turned"]

@@ -32,7 +32,6 @@ from ..plan import Plan
 from .reshapes import Order, moved
 
 FEWEST = 16
-"""Rows of a batch, and of a slice of one."""
 ALIKE = frozenset(
     "slice unslice slice_on concat stop cast masked where broadcast".split()
 )
@@ -73,9 +72,9 @@ def orders(plan: Plan) -> dict[Node, Order]:
     return found
 
 
-def least_rows(plan: Plan) -> int:
-    """Of a slice of the batch: images of fewer have no runs that are worth it."""
-    return FEWEST if _seeds(plan, _nodes(plan)) else 1
+def some_images(plan: Plan) -> bool:
+    """Are there any that lie so?"""
+    return bool(_seeds(plan, _nodes(plan)))
 
 
 def _nodes(plan: Plan) -> list[Node]:
