@@ -10,8 +10,8 @@ only the next step reads begins that one instead, and the last step has none:
     np.multiply(d_h_first, slope_first, out=d_first)
     for d_before, d_h_t, slope_t, d in zip(…):
         np.dot(d_before, Wh_turned, out=d_carry)
-        np.add(d_h_t, d_carry, out=d)
-        np.multiply(d, slope_t, out=d)
+        np.add(d_h_t, d_carry, out=d_carry)
+        np.multiply(d_carry, slope_t, out=d)
 """
 
 from __future__ import annotations
@@ -138,8 +138,10 @@ def _begin_with(loop: Loop, tail: Instruction, entries: dict[Root, Entry]) -> No
     instructions.remove(tail)
     instructions.insert(0, tail)
     assert tail.out is not None
-    (k,) = (k for k, v in loop.carried.items() if v.root is tail.out.root)
+    carry = tail.out.root
+    (k,) = (k for k, v in loop.carried.items() if v.root is carry)
     loop.outer.instructions.remove(loop.zeros[k])
+    loop.touched = [v for v in loop.touched if v.root is not carry]  # a step's own
 
 
 def _renamed(loop: Loop, text: str, names: dict[Root, str]) -> str:

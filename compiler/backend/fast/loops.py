@@ -3,12 +3,13 @@
 In: a loop of a scheduled function. Out: one instruction with a body. The states of a carry
 that anybody collects are one array of T + 1 entries: a step reads entry t and writes entry
 t + 1. A carry that nobody collects is one array, changed at every step. What is collected
-is written where it stays; `buffers` makes the lists of the steps' views, so that a step is
+is written where it stays, once: what is computed on the way has an array of its own, which
+stays in the nearest cache. `buffers` makes the lists of the steps' views, so that a step is
 
     for h_before, a, h in zip(h_before_steps, a_steps, h_steps):
-        np.dot(h_before, Wh, out=h)
-        np.add(h, a, out=h)
-        np.tanh(h, out=h)
+        np.dot(h_before, Wh, out=z)
+        np.add(z, a, out=z)
+        np.tanh(z, out=h)
 
 For the plan a loop is one instruction: what it touches outside lives for all of it.
 """
@@ -251,7 +252,6 @@ class Loop:
         step.at = None
         self._totals()
         self._rebind()
-        self._fuse()
         first = first_step.apart(self)
         out, over = self._in_place()
         instruction = Instruction(
@@ -497,38 +497,6 @@ class Loop:
                 self.step.emit(f"{v.token} += {value}", None)
 
     # ------------------------------------------------------------------ in place
-    def _fuse(self) -> None:
-        """A temporary that ends in an entry is that entry from the start."""
-        instructions = self.step.instructions
-        touched = [self._all(i) for i in instructions]
-        for at in range(len(instructions) - 1, -1, -1):
-            i = instructions[at]
-            if i.out is None or not i.out.root.entry or i.body or i.out.how:
-                continue
-            entry = i.out.root
-            for v in i.over:
-                r = v.root
-                uses = [
-                    k for k, vs in enumerate(touched) if any(x.root is r for x in vs)
-                ]
-                mine = [
-                    k
-                    for k, vs in enumerate(touched)
-                    if any(x.root is entry for x in vs)
-                ]
-                temporary = r.storage is not None and not r.entry and uses[0] < at
-                if not temporary or uses[-1] != at or mine[0] < at:
-                    continue
-                first = instructions[uses[0]]
-                if first.out is None or first.out.root is not r:
-                    continue  # it is there before the step
-                if any(instructions[k].body for k in uses):
-                    continue
-                for x in self.table.values:
-                    if x.root is r:
-                        x.root = entry
-                break
-
     def _all(self, i: Instruction) -> list[Value]:
         values = self.table.read_in("".join(i.lines))
         values += [*([i.out] if i.out else []), *i.scratch, *i.reads, *i.writes]

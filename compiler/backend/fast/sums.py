@@ -14,7 +14,7 @@ from ...ops.layout import inverse
 from .frame import Form, Frame, core_of
 from .values import Value
 
-NARROW = 16
+NARROW = 48
 """Columns up to which a maximum along rows is taken along columns of a turned copy."""
 
 

@@ -36,7 +36,7 @@ def buffers(N, T, dtype, gradients=None):
     slot_1 (hidden * hidden): table, W_turned.
     slot_2 (N * T * hidden): gathered, shifted, d_h_after, d_gathered.
     slot_3 (N * T * hidden + N * hidden): h_all.
-    slot_4 (N * T * hidden): turned, total_2, share, difference_2, which.
+    slot_4 (N * T * hidden): total_4, turned, total_2, share, difference_2, which.
     slot_5 (12 * N * T): m, e, d_logits.
     slot_6 (N * T): difference.
     slot_7 (N * T, whole numbers): laid_out, at_2.
@@ -71,6 +71,7 @@ def buffers(N, T, dtype, gradients=None):
     h_all_steps = list(h_all[:-1][1:])
     h_all_steps_2 = list(h_all[1:][1:])
     gathered_steps = list(gathered[1:])
+    total_4 = slot_4[: N * hidden].reshape(N, hidden)
     h_all_rows = h_all[1:].reshape(N * T, hidden)
     shifted = slot_2[: 12 * N * T].reshape(T, N, 12)
     shifted_rows = shifted.reshape(N * T, 12)
@@ -144,6 +145,7 @@ def buffers(N, T, dtype, gradients=None):
             h_all_steps,
             h_all_steps_2,
             gathered_steps,
+            total_4,
             h_all_rows,
             shifted_rows,
             turned,
@@ -221,6 +223,7 @@ def forward(params, text, target, work, rows):
         h_all_steps,
         h_all_steps_2,
         gathered_steps,
+        total_4,
         h_all_rows,
         shifted_rows,
         turned,
@@ -251,9 +254,9 @@ def forward(params, text, target, work, rows):
     h_all_part.fill(0)
     np.tanh(gathered_part, out=h_all_part_2)
     for h_before, h_2, gathered_t in zip(h_all_steps, h_all_steps_2, gathered_steps):
-        np.dot(h_before, W, out=h_2)
-        np.add(gathered_t, h_2, out=h_2)
-        np.tanh(h_2, out=h_2)
+        np.dot(h_before, W, out=total_4)
+        np.add(gathered_t, total_4, out=total_4)
+        np.tanh(total_4, out=h_2)
     np.dot(h_all_rows, V, out=shifted_rows)
 
     # loss = cross_entropy(logits, target)                                   test.net:14
@@ -336,8 +339,8 @@ def backward(saved, d_loss, work):
         d_gathered_steps, d_gathered_steps_2, d_h_after_steps, difference_2_steps
     ):
         np.dot(d_total_before, W_turned, out=d_h)
-        np.add(z_t, d_h, out=d_total)
-        np.multiply(d_total, difference_t, out=d_total)
+        np.add(z_t, d_h, out=d_h)
+        np.multiply(d_h, difference_t, out=d_total)
     np.copyto(laid_out_2, text.T)
     np.add(laid_out_2_flat, offsets, out=at_2)
     which.fill(0)
