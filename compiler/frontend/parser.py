@@ -25,7 +25,6 @@ from ..errors.form import Reporter
 from ..source import Source, Span
 from . import ast
 from .build import Build, Refused
-from .diagnose import Failure, diagnose
 from .scan import STATEMENT_WORDS, UNFINISHED, Limits, Scan, Word, scan_source
 from .tables import tables
 
@@ -200,6 +199,8 @@ class _Run:
         elif i >= len(tokens) and self.scan.spoiled:
             pass  # a bracket that is never closed, say
         elif not self.scan.is_spoiled(first, behind):
+            from .diagnose import Failure, diagnose  # nobody needs it for a right text
+
             failure = Failure(self.scan, begin, i, expected, held)
             self.reporter.report(diagnose(failure))
         return follow

@@ -51,6 +51,8 @@ class Binding:
 
 @record
 class Input:
+    """A tensor of the data."""
+
     name: str
     node: Node
     line: int
@@ -80,6 +82,8 @@ class Param:
 
 @record
 class Constant:
+    """A `const` of the program, or what `--set` made of it."""
+
     name: str
     value: Number
     line: int

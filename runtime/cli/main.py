@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import re
@@ -61,6 +62,10 @@ EXHAUSTED = frozenset(
 )
 """What an OSError says where a machine has come to its end; others are a wrong path's."""
 
+SELDOM = 50_000
+"""Objects made between two looks for garbage: modules and programs have next to none, and
+looking takes a twentieth of the time before a first step."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default) and return its exit status."""
@@ -68,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     terminal = Terminal.of(_color_in(words))
     words = [_possible(word) for word in words]
     _prepare_streams()
+    before = gc.get_threshold()
+    gc.set_threshold(SELDOM, *before[1:])
     try:
         code = _dispatch(words, terminal)
         sys.stdout.flush()
@@ -85,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stopped.code
     except Exception as error:
         return int(_explain(error, words, terminal))
+    finally:
+        gc.set_threshold(*before)
 
 
 def _dispatch(words: list[str], terminal: Terminal) -> Exit:

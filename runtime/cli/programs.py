@@ -117,13 +117,12 @@ def in_time(source: Source, options: Options) -> Iterator[None]:
     What counts is the time of this process, so that a busy machine rejects no more. There is
     no limit where there is no such clock, or in a thread.
     """
-    from gradc.compiler.errors import CompileError
-    from gradc.compiler.errors.program import too_slow
+    from gradc.compiler.errors import CompileError, program
 
     seconds = options.limits.seconds
 
     def expire(number: int, frame: FrameType | None) -> None:
-        raise CompileError([too_slow(source.name, seconds)])
+        raise CompileError([program.too_slow(source.name, seconds)])
 
     if not hasattr(signal, "setitimer") or current_thread() is not main_thread():
         yield

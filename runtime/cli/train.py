@@ -436,7 +436,6 @@ def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Train
     """A trainer at its first step, or at that of the checkpoint; its run folder exists."""
     from ..allocation import keep_freed
     from ..data import load as load_data
-    from ..resuming import begin_with, resume
     from ..runs import RunFolder
     from ..trainer import Trainer
     from .session import Session
@@ -456,6 +455,8 @@ def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Train
         parallel=parallel_of(prepared, args),
     )
     if prepared.run is not None and prepared.weights is not None:
+        from ..resuming import resume
+
         for note in resume(trainer, prepared.weights):
             terminal.warn(note)
         if not args.dry_run:
@@ -464,6 +465,8 @@ def trainer_of(prepared: Prepared, args: Namespace, terminal: Terminal) -> Train
             prepared.run.update(settings)
         return trainer
     if args.init_from is not None:
+        from ..resuming import begin_with
+
         session.begun = begin_with(trainer, weights_of(args.init_from))
         session.begun = f"{args.init_from}: {session.begun}"
     if args.dry_run:

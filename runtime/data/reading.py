@@ -23,9 +23,7 @@ from ..errors import DataError
 from ..sizes import Signature, row_dim, show_type, symbols, value
 from . import delimited
 from .arrays import Archive, load_npy
-from .arrow import read_arrow
 from .delimited import Delimited
-from .idx import load_idx
 from .mapping import Wanted, assign, shorten
 from .sources import File, Next, Source, Sources, Value, form, locate
 
@@ -116,6 +114,8 @@ class Reading:
 
 @dataclass
 class _Context:
+    """What reading a file has to know, and what was read before it."""
+
     signature: Signature
     sources: Sources
     folder: Path
@@ -209,6 +209,8 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
             assert path is not None
             _read_archive(context, path, name, entries)
         case "npy" | "idx" as kind:
+            from .idx import load_idx
+
             assert path is not None
             if len(entries) > 1:
                 feeds = ", ".join(entry["name"] for entry in entries)
@@ -222,6 +224,8 @@ def _read_file(context: _Context, source: File, entries: Sequence[Entry]) -> Non
                 array = array.reshape(len(array), -1)
             _take_array(context, entries[0], array, name, "")
         case "arrow":
+            from .arrow import read_arrow
+
             assert path is not None
             _read_columns(context, read_arrow(path, name), source, entries)
         case "text" if all(_takes_text(context.signature, entry) for entry in entries):

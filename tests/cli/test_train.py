@@ -425,5 +425,11 @@ def test_the_command_loads_no_more_than_it_needs(folder: Path) -> None:
     heavy = "black asyncio logging unittest scipy rich pyarrow PIL numpy.testing"
     assert not loaded & set(heavy.split())
     assert not loaded & ({f"gradc.cli.{verb}" for verb in VERBS} - {"gradc.cli.train"})
-    explaining = {n for n in loaded if n.startswith("gradc.compiler.explain.")}
-    assert {n.rpartition(".")[2] for n in explaining} == {"provenance", "stations"}
+    # A right program is compiled without prose, and no derivation is asked for.
+    packages = ("gradc.compiler.errors.", "gradc.compiler.explain.")
+    assert {n for n in loaded if n.startswith(packages)} == {
+        "gradc.compiler.errors.form"
+    }
+    rare = "compiler.frontend.diagnose compiler.dumps data.arrow data.idx resuming"
+    assert not loaded & {f"gradc.{name}" for name in rare.split()}
+    assert sum(name.startswith("gradc.") for name in loaded) < 230
