@@ -8,6 +8,7 @@ the attack is a token of it, and where there is a loss the gradients are right a
 from __future__ import annotations
 
 import io
+import os
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,10 @@ WORDS = {"pwned", "os", "sys", "eval", "exec", "open", "compile", "globals", "ge
 @pytest.fixture(scope="module")
 def gradc() -> Iterator[Server]:
     """The command, with 20 seconds of the processor (10 where nothing else runs), 1 GiB."""
-    with Server(seconds=20, memory=1 << 30) as server:
+    bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONUTF8": "1"}
+    if "PYTHONPATH" in os.environ:
+        bare["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    with Server(bare, seconds=20, memory=1 << 30) as server:
         yield server
 
 

@@ -6,14 +6,13 @@ compiler; whoever does that reads the difference.
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +21,7 @@ import black
 import numpy as np
 import pytest
 from counting import counted, counting, plain
+from forked import Server
 
 from gradc.sizes import evaluate
 
@@ -32,19 +32,12 @@ NAMES = [path.stem for path in PROGRAMS]
 # Held-out accuracy of the runs as they stand, seed 0; a little below what they reach.
 ACCURACY = {
     "cnn": 0.97,
-    "digits": 0.97,
     "iris": 0.9,
     "logistic": 0.94,
     "nielsen": 0.9,
     "relu_mlp": 0.9,
 }
 UNTRAINED = {"derivatives", "paths"}  # they have no loss
-# What takes minutes is begun here; tests/acceptance/test_trainings.py trains it to its end.
-BEGUN = {
-    "burgers": ("--steps", "2"),
-    "char_rnn": ("--steps", "50"),
-    "gpt": ("--steps", "2", "--valid", "0.002"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -109,16 +102,6 @@ def test_source_compiles_without_a_warning(
     assert compiled(path).warnings == ()
 
 
-def test_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
-    """Sets of strings are iterated in another order by every process but not in the output."""
-    shutil.copy(EXAMPLES / "digits" / "digits.net", tmp_path)
-    outputs = {
-        gradc("compile", "digits.net", "-o", "-", cwd=tmp_path, hash_seed=seed).stdout
-        for seed in ("0", "1", "42")
-    }
-    assert len(outputs) == 1
-
-
 # ------------------------------------------------------------------------------ the work
 
 
@@ -175,53 +158,57 @@ def test_backward_works_at_most_four_times_as_much_as_forward(
 # -------------------------------------------------------------------------- the learning
 
 
-def gradc(
-    *arguments: str, cwd: Path, hash_seed: str = "0"
-) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, in another folder."""
-    return subprocess.run(
-        [Path(sysconfig.get_path("scripts")) / "gradc", *arguments],
-        cwd=cwd,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+@pytest.fixture(scope="module")
+def gradc() -> Iterator[Server]:
+    with Server() as server:
+        yield server
 
 
-def trained(path: Path, folder: Path, *options: str) -> float:
+def trained(gradc: Server, path: Path, folder: Path, *options: str) -> float:
     """Train a copy in an empty folder; the accuracy that the last epoch's line reports."""
     for file in path.parent.iterdir():
         if file.suffix != ".py" and file.is_file():
             shutil.copy(file, folder)
     result = gradc("train", path.name, *options, cwd=folder)
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.stderr
     assert "Traceback" not in result.stderr
+    assert (folder / "runs" / f"{path.stem}-1").is_dir()
     figures = re.findall(r"^epoch .* accuracy (\d\.\d+)", result.stderr, re.M)
     return float(figures[-1]) if figures else float("nan")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in PROGRAMS if path.stem not in UNTRAINED],
-    ids=lambda p: p.stem,
-)
-def test_trains_from_a_copy_in_an_empty_folder(path: Path, tmp_path: Path) -> None:
-    accuracy = trained(path, tmp_path, *BEGUN.get(path.stem, ()))
-    if path.stem in ACCURACY:
-        assert accuracy >= ACCURACY[path.stem]
-    assert (tmp_path / "runs" / f"{path.stem}-1").is_dir()
+@pytest.mark.parametrize("name", ACCURACY)
+def test_trains_from_a_copy_in_an_empty_folder(
+    name: str, tmp_path: Path, gradc: Server
+) -> None:
+    (path,) = EXAMPLES.glob(f"*/{name}.net")
+    assert trained(gradc, path, tmp_path) >= ACCURACY[name]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=NAMES)
+def test_every_example_is_trained(path: Path) -> None:
+    """Here, or by the console block of its page (test_readme.py), and begun at least."""
+    page = (path.parent / "README.md").read_text(encoding="utf-8")
+    on_its_page = f"\n$ gradc train {path.name}" in page
+    assert on_its_page or path.stem in {*ACCURACY, *UNTRAINED}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_digits_reach_97_percent_in_3_seconds(seed: int, tmp_path: Path) -> None:
-    """The main job, from the text on. Seconds of the processor: others may want it too."""
+def test_digits_reach_97_percent(seed: int, tmp_path: Path, gradc: Server) -> None:
+    """The main job, from the text on."""
+    digits = EXAMPLES / "digits" / "digits.net"
+    assert trained(gradc, digits, tmp_path, "--seed", str(seed)) >= 0.97
+
+
+@pytest.mark.more
+def test_digits_take_3_seconds(tmp_path: Path) -> None:
+    """The whole command in a process of its own, in seconds of the processor."""
+    for name in ("digits.net", "digits.csv.gz"):
+        shutil.copy(EXAMPLES / "digits" / name, tmp_path)
+    command = [Path(sysconfig.get_path("scripts")) / "gradc", "train", "digits.net"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    accuracy = trained(
-        EXAMPLES / "digits" / "digits.net", tmp_path, "--seed", str(seed)
-    )
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert accuracy >= 0.97
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert seconds <= 3.0
 

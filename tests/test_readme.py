@@ -1,7 +1,8 @@
 """Every page keeps its word: console blocks are executed, sources are those of the compiler.
 
 A block of a page runs in a copy of the tree, in the page's folder, one command after the
-other, and each must succeed. Lines below a command are what it prints, but for figures that
+other, and each must succeed. A shell runs it, with a `gradc` that has everything imported
+already (see `forked.py`). Lines below a command are what it prints, but for figures that
 differ from machine to machine; a line `…` stands for any number of lines.
 """
 
@@ -11,10 +12,11 @@ import os
 import re
 import shutil
 import subprocess
-import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import Server
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -65,26 +67,21 @@ def agrees(expected: list[str], said: list[str]) -> bool:
     return bool(said) and expected[0] == said[0] and agrees(expected[1:], said[1:])
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of what a reader has, with `.venv` for the environment of these tests."""
+def tree(tmp_path: Path, server: Server) -> Path:
+    """What the pages speak of: a copy of the examples, and `.venv` with a `gradc`."""
     copy = tmp_path / "gradc"
-    shutil.copytree(
-        ROOT,
-        copy,
-        ignore=shutil.ignore_patterns(
-            ".git",
-            "*_cache",
-            "__pycache__",
-            "runs",
-            "build",
-            "*.egg-info",
-            ".venv",
-            "tests",
-        ),
-    )
-    (copy / ".venv").mkdir()
-    (copy / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
+    left_out = shutil.ignore_patterns("runs", "__pycache__")
+    shutil.copytree(ROOT / "examples", copy / "examples", ignore=left_out)
+    scripts = copy / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    server.install(scripts)
     return copy
 
 
@@ -93,10 +90,10 @@ def tree(tmp_path: Path) -> Path:
 )
 def test_console_blocks_run(page: Path, tree: Path) -> None:
     folder = tree / page.parent.relative_to(ROOT)
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
         "PATH": f"{tree / '.venv' / 'bin'}:{os.environ['PATH']}",
-        "OPENBLAS_NUM_THREADS": "1",
         "NO_COLOR": "1",
         "COLUMNS": "100",
     }
