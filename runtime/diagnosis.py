@@ -18,7 +18,7 @@ import ast
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -200,14 +200,14 @@ class _Watch:
             name: np.array(values)
             for name in self._names.get(self._line, ())
             if name not in self._filled.get(self._line, ())
-            and (values := _reals(frame.f_locals.get(name))) is not None
+            and (values := _reals(_value(name, frame.f_locals))) is not None
         }
         return self._look
 
     def _judge(self, frame: FrameType) -> None:
         """The line that has just been executed: did it make something that is not finite?"""
         for name in self._names.get(self._line, ()):
-            values = _reals(frame.f_locals.get(name))
+            values = _reals(_value(name, frame.f_locals))
             if values is None or np.isfinite(values).all():
                 continue
             old = self._before.get(name)
@@ -229,6 +229,19 @@ class _Watch:
             self.mask = self.mask or culprit
 
 
+def _value(name: str, variables: Mapping[str, Any]) -> Any:
+    """What a variable holds, or an entry of one: `h`, `h[8]`, `h[i + 1]`."""
+    base, _, index = name.rstrip("]").partition("[")
+    held = variables.get(base)
+    if not index:
+        return held
+    at, _, more = index.replace(" - ", " + -").partition(" + ")
+    number = int(at) if at.isdigit() else variables.get(at)
+    if not isinstance(held, dict) or not isinstance(number, int):
+        return None
+    return held.get(number + int(more or 0))
+
+
 def _reals(value: Any) -> NDArray[Any] | None:
     """A real array or number; None for all else."""
     if not isinstance(value, np.ndarray | np.floating | float):
@@ -247,17 +260,35 @@ def _names_by_line(
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.stmt) or not _computes(node):
             continue
-        found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-        found.sort(key=lambda n: (n.lineno, n.col_offset))
+        places = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Subscript)]
+        places = [n for n in places if isinstance(n, ast.Name) or _entry(n)]
+        places.sort(key=lambda n: (n.lineno, n.col_offset))
         target = _target(node)
-        stored = [n.id for n in found if isinstance(n.ctx, ast.Store) or n is target]
-        read = [
-            n.id for n in found if not isinstance(n.ctx, ast.Store) and n is not target
-        ]
-        names[node.lineno] = tuple(dict.fromkeys([*stored, *read]))
+        stored = [n for n in places if isinstance(n.ctx, ast.Store) or n is target]
+        read = [ast.unparse(n) for n in places if n not in stored]
+        names[node.lineno] = tuple(dict.fromkeys([*map(ast.unparse, stored), *read]))
         if target is not None and target.id not in read:
             filled[node.lineno] = {target.id}
     return names, filled
+
+
+def _entry(node: ast.Subscript) -> bool:
+    """Is it the value of a copy, `h[8]`, `h[i + 1]`?"""
+    match node:
+        case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=int())):
+            return True
+        case ast.Subscript(value=ast.Name(), slice=ast.Name()):
+            return True
+        case ast.Subscript(
+            value=ast.Name(),
+            slice=ast.BinOp(
+                left=ast.Name(),
+                op=ast.Add() | ast.Sub(),
+                right=ast.Constant(value=int()),
+            ),
+        ):
+            return True
+    return False
 
 
 def _computes(node: ast.stmt) -> bool:

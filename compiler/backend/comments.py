@@ -22,7 +22,7 @@ from .bodies import is_projection
 from .names import Names, mark
 from .plan import Plan
 from .pyast import WIDTH, fill_text, printable
-from .statements import BlockText, visible_length
+from .statements import visible_length
 
 PLACE = re.compile("\x00([^\x00]*)\x00")
 MOST_NODES = 400  # of one equation: beyond, the rules would fill a page
@@ -64,16 +64,16 @@ class Commentary:
         return left + " " * gap + place
 
     def block(
-        self, function: str, block: BlockText, indent: int, spell: Callable[[str], str]
+        self, function: str, equation: int, indent: int, spell: Callable[[str], str]
     ) -> list[str]:
-        """The comment above one block."""
+        """The comment above one block, which is that of an equation."""
         equations = self.plan.program.equations
-        if not 0 <= block.equation < len(equations):
+        if not 0 <= equation < len(equations):
             return []
-        e = equations[block.equation]
+        e = equations[equation]
         prefix = f"{e.repeat}: " if e.repeat and e.copy else ""
         lines = [self.equation(e, indent, prefix)]
-        return lines + self.below(function, block.equation, indent, spell)
+        return lines + self.below(function, equation, indent, spell)
 
     def below(
         self, function: str, equation: int, indent: int, spell: Callable[[str], str]

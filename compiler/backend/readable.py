@@ -23,6 +23,7 @@ from .cost import Cost, count
 from .expressions import Scope
 from .fills import Fills, draw_sizes, drawn_twice, fill_expression, init_sizes
 from .header import header
+from .inside import roll_inside
 from .layout import broken
 from .loop_lines import loop_lines
 from .loops import FunctionWriter
@@ -41,7 +42,7 @@ from .pyast import (
 )
 from .pyast import name as named
 from .reroll import roll
-from .rolled import RESULTS, TOKEN, Loop, Rolled
+from .rolled import RESULTS, TOKEN, Loop, Printed, Rolled
 from .sizes import dim_expr, poly_expr, solve_for
 from .sources import TABLES, Table, sources, tables
 from .statements import BlockText, Writer
@@ -56,10 +57,14 @@ SUMMARY = {
 
 @record
 class Emission:
-    """The text of a module, and the names that its values have in it."""
+    """The text of a module, and the names that its values have in it.
+
+    `variables`: where copies share one, or a dict, which `h3` is a part of: `h`.
+    """
 
     text: str
     names: dict[Node, str]
+    variables: dict[Node, str]
 
 
 def emit(plan: Plan, options: Settings) -> str:
@@ -71,9 +76,11 @@ def emission(plan: Plan, options: Settings) -> Emission:
     """The module, with the names outside of its loops."""
     module = Module(plan, bool(getattr(options, "complex", False)))
     text = broken(module.text())
-    flat = module.names.flat()
+    flat = module.names.flat() | module.called
     names = {n: flat.get(m, base_of(m)) for n, m in module.names.of.items()}
-    return Emission(text, names)
+    variables = module.variables
+    shared = {n: variables[m] for n, m in module.names.of.items() if m in variables}
+    return Emission(text, names, shared)
 
 
 class Module:
@@ -88,6 +95,8 @@ class Module:
             {c.name: c.value for c in program.constants}, self.names.symbols
         )
         self.cost: Cost | None = count(plan) if plan.functions else None
+        self.called: dict[str, str] = {}  # beside loops inside of blocks
+        self.variables: dict[str, str] = {}  # in them
 
     def text(self) -> str:
         plan = self.plan
@@ -137,8 +146,18 @@ class Module:
         comments = Commentary(plan, self.names)
         self.flat = self.names.flat()
         rolled = roll(plan, self.names, bodies, comments, self.flat)
+        roll_inside(plan, self.names, rolled, self.flat)
         extra = self._extra_sizes(writers, rolled)
         functions = []
+        for name in (
+            "predict",
+            "evaluate",
+            "backward",
+            "forward",
+        ):  # the last one's win
+            if name in rolled:
+                self.called |= rolled[name].called
+                self.variables |= rolled[name].variables
         for key, f in scheduled.items():
             self.flat = rolled[key].spelling
             self._renames = any(  # of marked names we know
@@ -318,17 +337,17 @@ class Module:
             items += [self.spell(s) for s in extra]
             items += rolled.lists
             lines += self._unpack_saved(items)
-        else:
-            for table in TABLES:
-                rows = [
-                    (self._final(self.names.of[n]), known[n].path)
-                    for n in unpacked
-                    if known[n].table == table
-                ]
-                lines += self._unpack(table, rows, plan.numbers)
-            if plan.numbers:
-                real = [n for n in inputs if n.kind == "real"]
-                lines += as_numbers([self._final(self.names.of[n]) for n in real])
+            unpacked = rolled.unpacked
+        for table in TABLES:
+            rows = [
+                (self._final(self.names.of[n]), known[n].path)
+                for n in unpacked
+                if known[n].table == table
+            ]
+            lines += self._unpack(table, rows, plan.numbers)
+        if not backward and plan.numbers:
+            real = [n for n in inputs if n.kind == "real"]
+            lines += as_numbers([self._final(self.names.of[n]) for n in real])
         arrays = list(rolled.saved) if backward else inputs + unpacked
         used = set(writer.out.symbols_used)
         if backward:
@@ -341,11 +360,14 @@ class Module:
         if rolled.stored:
             lines.append(f"    {RESULTS[f.name]} = {{}}")
         bare = len(lines) == start
-        for entry in rolled.entries:
+        for entry in rolled.printed or rolled.entries:
             if not bare:
                 lines.append("")
             bare = False
-            if isinstance(entry, Loop):
+            if isinstance(entry, Printed):
+                lines += comments.block(f.name, entry.equation, 4, entry.spell)
+                lines += entry.lines
+            elif isinstance(entry, Loop):
                 lines += self._loop(entry, comments, f)
             else:
                 lines += self._block(entry, comments, f, 4)
@@ -357,7 +379,7 @@ class Module:
     ) -> list[str]:
         lines = [
             self._final_text(t)
-            for t in comments.block(f.name, block, indent, self._final_text)
+            for t in comments.block(f.name, block.equation, indent, self._final_text)
         ]
         pad = " " * indent
         for s in block.statements:

@@ -8,7 +8,7 @@ and what tells versions apart is their *distance* to the loop's copy: in copy 3,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..ir.node import Node
@@ -119,6 +119,15 @@ class Loop:
 
 
 @dataclass
+class Printed:
+    """A block whose lines are written, with loops in it."""
+
+    equation: int
+    lines: list[str]
+    spell: Callable[[str], str]  # of its chain rule
+
+
+@dataclass
 class Rolled:
     """One function after rolling: blocks and loops, and what is left outside."""
 
@@ -128,6 +137,14 @@ class Rolled:
     stored: set[str] = field(default_factory=set)  # results that loops put into a dict
     inside: set[Node] = field(default_factory=set)
     spelling: dict[str, str] = field(default_factory=dict)
+    printed: list[Printed] = field(default_factory=list)  # in place of the entries
+    called: dict[str, str] = field(default_factory=dict)  # a name for each value
+    variables: dict[str, str] = field(default_factory=dict)  # those that copies share
+    unpacked: list[Node] = field(default_factory=list)  # of dicts in `saved`
+
+    @property
+    def blocks(self) -> list[BlockText]:
+        return [e for e in self.entries if isinstance(e, BlockText)]
 
     @property
     def loops(self) -> list[Loop]:

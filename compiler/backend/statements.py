@@ -29,6 +29,7 @@ from .sizes import shape_text
 from .views import ATOMS
 
 MARKS = re.compile(r"⟦[^⟧]*⟧")
+VALUE = re.compile(r"(?<![\w.])([^\W\d]\w*?)(?:_\d+)?(?:⟦[^⟧]*⟧)?(?![\w(=.⟦])")
 FOREVER = 1 << 60
 LONG_VIEW = 25  # characters; a name for less saves no line
 ACCUMULATE = frozenset({"add", "sub"})
@@ -95,6 +96,7 @@ class Writer(ABC):
         self.current: dict[str, Node] = {}  # a name -> the value that it holds
         self.copied: set[Node] = set()  # bases that are copied before they are changed
         self.like_used = False
+        self.copies = 0  # repeats around the block at hand
 
     # ------------------------------------------------------------------ names
     def name(self, n: Node) -> str:
@@ -229,8 +231,9 @@ class Writer(ABC):
         for b in self.f.blocks:
             block = BlockText(b.equation)
             equations = self.plan.program.equations
-            looped = 0 <= b.equation < len(equations) and equations[b.equation].copy
-            self.indent = 8 if looped else 4
+            known = 0 <= b.equation < len(equations)
+            self.copies = len(equations[b.equation].copy) if known else 0
+            self.indent = 8 if self.copies else 4
             for n in b.lines:
                 self._line(n, block.statements)
             blocks.append(block)
@@ -374,14 +377,17 @@ class Writer(ABC):
     def _fits(self, n: Node, text: str, comment: str, into: list[Statement]) -> bool:
         """Whether the line fits; where not, a part of it gets a line first, and again."""
         shape = len(comment) + 4 if comment else 0
-        if visible_length(text) + self.indent + shape <= WIDTH:
+        length = visible_length(text)
+        if len(n.origin.copy) > self.copies:  # alike copies have the same lines
+            length = len(VALUE.sub(r"\1[i]", text))
+        if length + self.indent + shape <= WIDTH:
             return True
         parts = self._parts(n)
-        if not parts and visible_length(text) + self.indent > WIDTH:
+        if not parts and length + self.indent > WIDTH:
             parts = self._long_views(n)
         if not parts:
             return True
-        part = self._worth(parts, visible_length(text))
+        part = self._worth(parts, length)
         self.split.add(n)
         self.lines.add(part)
         self.order[part] = self.order[n]

@@ -154,7 +154,8 @@ class Record:
         equations = self.trace.program.equations
         places = {""} if not 0 <= k < len(equations) else {self.place(equations[k])}
         found: dict[str, list[EmittedLine]] = {}
-        for wanted in dict.fromkeys((name, _without_copy(name))):
+        shared = self.trace.written.variables.get(image, _without_copy(name))
+        for wanted in dict.fromkeys((name, shared)):
             here: dict[str, list[EmittedLine]] = {}
             for line in self._binding.get(wanted, ()):
                 f = self.trace.plan.functions.get(line.function)

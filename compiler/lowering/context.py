@@ -82,7 +82,8 @@ class Frame:
     numbers: dict[int, int] = field(default_factory=dict)  # call's id -> number
     counted: dict[str, int] = field(default_factory=dict)  # name -> copies so far
     indices: dict[str, tuple[int, ...]] = field(default_factory=dict)  # in a repeat
-    copy: tuple[int, ...] = ()
+    copy: tuple[int, ...] = ()  # in the repeats around what is defined here
+    around: tuple[int, ...] = ()  # in all repeats around, those of the calls too
     defined: str = ""  # what the equation at hand defines
     behind_return: bool = False
     function: Function | None = None
@@ -314,7 +315,7 @@ class Lowering:
     # ------------------------------------------------------------------------ origin
     def origin(self, span: Span) -> Origin:
         frame = self.frame
-        return Origin(self.equation, span, frame.instances, frame.copy)
+        return Origin(self.equation, span, frame.instances, frame.around)
 
     def hint(self, node: Node, name: str) -> None:
         """Propose a name of a function's own text for a value."""

@@ -142,6 +142,7 @@ def invoke(
         instances,
         number,
         copy=copy,
+        around=outer.around,
         function=function,
         call=user_call,
         via=outer.via or (None if function.std else call),

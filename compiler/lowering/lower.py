@@ -245,6 +245,7 @@ def _repeat(lo: Lowering, statement: ast.Repeat) -> Thing | None:
                 },
             },
             copy=(*frame.copy, first + i),
+            around=(*frame.around, first + i),
             group=group,
             repeat=repeat,
         )

@@ -29,7 +29,6 @@ from ..pyast import WIDTH, Expr, docstring, fill_text, index_text, item, listing
 from ..readable import Module
 from ..sizes import dim_expr
 from ..sources import TABLES, sources, tables
-from ..statements import BlockText
 from .build import Unit
 from .frame import EXTERNAL
 from .values import TOKEN, Instruction, Root, Value
@@ -348,8 +347,7 @@ class _Writer:
             if lines:
                 lines.append("")
             if equation >= 0:
-                block = BlockText(equation)
-                lines += comments.block(function, block, 4, lambda t: t)
+                lines += comments.block(function, equation, 4, lambda t: t)
             lines += code
         return lines
 
