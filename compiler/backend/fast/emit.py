@@ -31,7 +31,7 @@ from ..sizes import dim_expr
 from ..sources import TABLES, sources, tables
 from .build import Unit
 from .frame import EXTERNAL
-from .values import TOKEN, Instruction, Root, Value
+from .values import LINE, TOKEN, Instruction, Root, Value
 
 SUMMARY = {
     "forward": "Return the loss, and what backward reads beside `work`.",
@@ -258,6 +258,14 @@ class _Writer:
             same = self._is_gradient(root, home)
             return text if same else f"{text}.reshape({self._sizes(root.shape)})"
         k = self.layout.place[home]
+        if root.spaced:
+            rows, columns = root.shape[0], size(root.shape[1:])
+            spaced = (rows, columns + LINE)
+            text = self._placed(self.names_of_slots[k], self.rooms[k], spaced)
+            index = index_text([(None, None, None), (None, self._size(columns), None)])
+            text = item(name(text), index).text
+            inside = self._sizes(root.shape)
+            return text if len(root.shape) == 2 else f"{text}.reshape({inside})"
         return self._placed(self.names_of_slots[k], self.rooms[k], root.shape)
 
     def _part_of_zeros(self, root: Root) -> str:

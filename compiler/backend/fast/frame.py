@@ -24,7 +24,7 @@ from ..pyast import Expr, name, number, template
 from ..views import ATOMS, Views
 from . import fixed
 from .reshapes import moved
-from .values import Instruction, Root, Table, Value
+from .values import LINE, Instruction, Root, Table, Value
 
 if TYPE_CHECKING:
     from .build import Unit
@@ -125,6 +125,13 @@ class Frame:
         root = Root(
             kind, shape, Storage(size(shape), kind), wish=wish, function=self.function
         )
+        return self.table.whole(root)
+
+    def new_spaced(self, shape: Shape, wish: str = "", n: Node | None = None) -> Value:
+        """The same for rows that BLAS reads side by side: see `LINE`."""
+        storage = Storage(shape[0] * (size(shape[1:]) + LINE), "real")
+        root = Root("real", shape, storage, wish=wish, node=n, function=self.function)
+        root.spaced = True
         return self.table.whole(root)
 
     def make(self, n: Node, kind: Kind | None = None) -> Value:
@@ -390,6 +397,10 @@ class Frame:
             if splits(v.shape, shape):
                 return self.table.view(v, f"{{}}.reshape({self.text(shape)})", shape)
             v = self.copied(v, n)
+        if v.root.spaced and not v.root.keeps_rows(shape):
+            copy = self.new(v.shape, v.kind, "laid_out")
+            self.emit(f"np.copyto({copy.token}, {v.token})", copy)
+            v = copy
         if not v.shape and not v.root.storage:  # a number
             copy = self.new(shape, v.kind, "cell")
             self.emit(f"{copy.token}[...] = {v.token}", copy)
@@ -514,7 +525,8 @@ def same_layout(a: Value, b: Value) -> bool:
     x, y = (v.origin[0] if v.origin is not None else v for v in (a, b))
     turned = (a.origin and a.origin[1]) == (b.origin and b.origin[1])
     return (
-        all_of(x)
+        not (x.root.spaced or y.root.spaced)
+        and all_of(x)
         and (all_of(y) or y.root.entry)
         and turned
         and a.shape == b.shape

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ...ir.dims import Dim, size
 from ...ir.node import Node
+from ...ops.layout import inverse
 from ..plan import Plan
 from ..views import gathers
 from . import products
@@ -27,7 +28,12 @@ def gathered(frame: Frame, n: Node) -> bool:
     if v.contiguous:
         frame.values[n] = frame.reshaped(v, n.shape, n)
         return True
-    out = frame.make(n)
+    order = frame.unit.orders.get(n)
+    if order is None or order[-1] != 0 or n in frame.destination:
+        out = frame.make(n)
+    else:  # rows of a product, the batch last
+        lying = tuple(n.shape[i] for i in order)
+        out = frame.turned(frame.new_spaced(lying, n=n), inverse(order))
     target = frame.reshaped(out, v.shape)
     frame.emit(f"np.copyto({target.token}, {v.token})", out)
     frame.values[n] = out
@@ -84,7 +90,7 @@ SPREAD = '''def spread_into(image, rows, g, parts, room, places):
     """
     image.fill(0)
     for k, row in enumerate(rows):
-        np.dot(row, g, out=room)
+        np.matmul(row, g, out=room)
         for place, part in zip(places[k * len(parts) :], parts):
             np.add(place, part, out=place)
 '''
@@ -106,8 +112,9 @@ def spread(frame: Frame, n: Node) -> bool:
     rows = frame.reshaped(
         frame.copied(frame.value(kernel)), (size(above), k * c, inner)
     )
-    room = frame.new((k, c, *counts, n.shape[0]), "real", "room")
+    room = frame.new_spaced((k * c, *counts, n.shape[0]), "room")
     flat = frame.reshaped(room, (k * c, size(g.shape[:-1])))
+    room = frame.reshaped(room, (k, c, *counts, n.shape[0]))
     out = frame.make(n)
     image = frame.turned(out, last)
     sizes = tuple(d.integer for d in kernel.shape[:-2])
