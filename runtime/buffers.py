@@ -10,14 +10,16 @@ one call at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .places import laid
+from .records import record
 from .sizes import Signature, evaluate
 
 Array = NDArray[Any]
@@ -162,12 +164,11 @@ class Buffers:
 
     def _empty(self, path: str, shape: list[int]) -> Array:
         """The place of a gradient, in the layout of its parameter."""
-        if path in self._turned:
-            return np.empty(shape[::-1], self._dtype).T
-        return np.empty(shape, self._dtype)
+        memory = np.empty(math.prod(shape), self._dtype)
+        return laid(memory, shape, path in self._turned)
 
 
-@dataclass(frozen=True)
+@record
 class Moved:
     """Bytes `start` to `stop` of one vector lie from byte `to` on in another array."""
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .records import record
 from .sizes import evaluate
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where a parameter lies in θ: `theta[start:stop]`, in this shape.
 
@@ -38,16 +38,18 @@ class Place:
 
     def view(self, vector: Array) -> Array:
         """The parameter in a vector that is laid out like θ."""
-        part = vector[self.start : self.stop]
-        if self.turned:
-            return part.reshape(self.shape[::-1]).T
-        return part.reshape(self.shape)
+        return laid(vector[self.start : self.stop], self.shape, self.turned)
 
     def entry(self, k: int) -> tuple[int, ...]:
         """The indices of `theta[start + k]`."""
         shape = self.shape[::-1] if self.turned else self.shape
         found = tuple(int(i) for i in np.unravel_index(k, shape))
         return found[::-1] if self.turned else found
+
+
+def laid(part: Array, shape: Sequence[int], turned: bool) -> Array:
+    """The numbers of a vector as an array: row by row or, if `turned`, column by column."""
+    return part.reshape(shape[::-1]).T if turned else part.reshape(shape)
 
 
 def lay_out(

@@ -313,7 +313,7 @@ class Trainer:
         """
         summed = self.network.signature["total"]["rows"] == "sum"
         nabla = self._nabla[: self.network.trained]
-        gathered, total, weight = np.zeros_like(nabla), 0.0, 0
+        gathered, total, weight = zeros(nabla.size, nabla.dtype), 0.0, 0
         (arrays, rows), noise = first, self._noise(first[0], index)
         bad: Batch | None = None
         for number in range(self.settings.accumulate):

@@ -111,64 +111,55 @@ REGISTRY.add(
         call=True,
     )
 )
-REGISTRY.add(
-    Op(
-        name="sigmoid_of_minus",
-        args=("x",),
-        family="elementwise",
-        infer=_first(),
-        numpy="1 / (1 + np.exp({x}))",
-        number="1 / (1 + float(np.exp({x})))",
-        numpy_complex=(
-            "np.exp(np.minimum(-{x}, 0)) / (1 + np.exp(np.minimum({x}, -{x})))"
-        ),
-        numpy_out=(
-            "np.exp({x}, out={out})",
-            "np.add({out}, {1}, out={out})",
-            "np.reciprocal({out}, out={out})",
-        ),
-        numpy_out_absolute=(
-            "np.multiply({x}, {-0.5}, out={out})",
-            "np.tanh({out}, out={out})",
-            "np.multiply({out}, {0.5}, out={out})",
-            "np.add({out}, {0.5}, out={out})",
-        ),
-        inplace=True,
-        text="sigmoid(-{x})",
-        result="s",
-        weight=2,
-        call=True,
+
+
+def _sigmoid_of(name: str, times: int, text: str) -> Op:
+    """sigmoid(k x) = 1 / (1 + exp(-k x)) = tanh(k x / 2) / 2 + 1 / 2, for `times` k."""
+
+    def scaled(k: int) -> str:
+        return {1: "{x}", -1: "-{x}"}.get(k, f"{k} * {{x}}")
+
+    def result_of(function: str, k: float) -> tuple[str, ...]:
+        """`function` of `k` x, in `out`."""
+        if k == 1:
+            return (f"np.{function}({{x}}, out={{out}})",)
+        by = f"np.multiply({{x}}, {{{k}}}, out={{out}})"
+        return (by, f"np.{function}({{out}}, out={{out}})")
+
+    minus, whole = scaled(-times), scaled(times)
+    return REGISTRY.add(
+        Op(
+            name=name,
+            args=("x",),
+            family="elementwise",
+            infer=_first(),
+            numpy=f"1 / (1 + np.exp({minus}))",
+            number=f"1 / (1 + float(np.exp({minus})))",
+            numpy_complex=(
+                f"np.exp(np.minimum({whole}, 0)) / "
+                f"(1 + np.exp(np.minimum({whole}, {minus})))"
+            ),
+            numpy_out=(
+                *result_of("exp", -times),
+                "np.add({out}, {1}, out={out})",
+                "np.reciprocal({out}, out={out})",
+            ),
+            numpy_out_absolute=(
+                *result_of("tanh", times / 2),
+                "np.multiply({out}, {0.5}, out={out})",
+                "np.add({out}, {0.5}, out={out})",
+            ),
+            inplace=True,
+            text=text,
+            result="s",
+            weight=2,
+            call=True,
+        )
     )
-)
-REGISTRY.add(
-    Op(
-        name="sigmoid_of_twice",
-        args=("x",),
-        family="elementwise",
-        infer=_first(),
-        numpy="1 / (1 + np.exp(-2 * {x}))",
-        number="1 / (1 + float(np.exp(-2 * {x})))",
-        numpy_complex=(
-            "np.exp(np.minimum(2 * {x}, 0)) / (1 + np.exp(np.minimum(2 * {x}, -2 * {x})))"
-        ),
-        numpy_out=(
-            "np.multiply({x}, {-2}, out={out})",
-            "np.exp({out}, out={out})",
-            "np.add({out}, {1}, out={out})",
-            "np.reciprocal({out}, out={out})",
-        ),
-        numpy_out_absolute=(
-            "np.tanh({x}, out={out})",
-            "np.multiply({out}, {0.5}, out={out})",
-            "np.add({out}, {0.5}, out={out})",
-        ),
-        inplace=True,
-        text="sigmoid(2 * {x})",
-        result="s",
-        weight=2,
-        call=True,
-    )
-)
+
+
+_sigmoid_of("sigmoid_of_minus", -1, "sigmoid(-{x})")
+_sigmoid_of("sigmoid_of_twice", 2, "sigmoid(2 * {x})")
 REGISTRY.add(
     Op(
         name="softplus_of_minus",
