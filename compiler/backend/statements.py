@@ -15,8 +15,10 @@ import ast
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..ir.dims import Shape
+from ..ir.graph import topological
 from ..ir.node import Node
 from .bodies import is_loop, is_projection
 from .expressions import DOUBLE, REAL, WEAK, Expressions, Scope, Value
@@ -217,11 +219,28 @@ class Writer(ABC):
                 and self.last_read.get(a, FOREVER) <= self.order[n]
                 and self.name(n) == self.name(a)
                 and (not self.complex or statement_only(n))
+                and (statement_only(n) or a not in self.turned)
                 and not (self.f.numbers and n.op.number is not None)
                 and self.out.dtypes.get(a, REAL) != WEAK
             ):
                 return other
         return None
+
+    @cached_property
+    def turned(self) -> set[Node]:
+        """Values whose axes may lie in another order in memory.
+
+        What is made of one anew may lie otherwise than what is made in its place, and a sum
+        over it has other bits: which of the two a line says must not depend on what else
+        there is a line for.
+        """
+        found: set[Node] = set()
+        for n in topological([n for _, n in self.f.results]):
+            if len(n.shape) < 2 or n.op.name == "einsum2":
+                continue
+            if n.op.name == "transpose" or any(a in found for a in n.args):
+                found.add(n)
+        return found
 
     # ------------------------------------------------------------------ statements
     def run(self) -> list[BlockText]:
@@ -320,6 +339,7 @@ class Writer(ABC):
             len(parts) < 2
             or parts[-1][0] != "add"
             or m not in self.owned
+            or m in self.turned
             or m.shape != n.shape
             or self.last_read.get(m, FOREVER) > self.order[n]
             or self.name(m) != self.name(n)

@@ -26,8 +26,10 @@ from .report import Extra
 MOST_COPIES = 3  # of a repeat, beyond which only the first are shown
 
 
-def line_sections(trace: Trace, line: int) -> tuple[list[Section], set[str]]:
-    """All that came of a line, and which names are adjoints."""
+def line_sections(
+    trace: Trace, line: int
+) -> tuple[list[Section], set[str], dict[str, Node]]:
+    """All that came of a line, which names are adjoints, and the nodes of names."""
     record = record_of(trace)
     sections = [_text(record, line)]
     leaves = record.leaves(line)
@@ -37,15 +39,15 @@ def line_sections(trace: Trace, line: int) -> tuple[list[Section], set[str]]:
             "nothing is computed here: what it says is used where it is called or named"
         )
         sections.append(Section("", (Prose(words),)))
-        return sections, set()
+        return sections, set(), {}
     sections.append(_dag(record, nodes))
-    values, adjoints, signs = _formulas(record, nodes)
+    values, adjoints, signs, named = _formulas(record, nodes)
     if values.rows:
         sections.append(values)
     if adjoints.rows:
         sections.append(adjoints)
     sections += _emitted(record, line, leaves)
-    return sections, signs
+    return sections, signs, named
 
 
 def _text(record: Record, line: int) -> Section:
@@ -98,13 +100,17 @@ def _dag(record: Record, nodes: list[Node]) -> Section:
     return Section(f"Nodes of the graph ({len(nodes)})", (Code(lines),))
 
 
-def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section, set[str]]:
-    """The named values among them, their adjoints, and the names of all adjoints."""
+def _formulas(
+    record: Record, nodes: list[Node]
+) -> tuple[Section, Section, set[str], dict[str, Node]]:
+    """The named values among them, their adjoints, the names of all adjoints, and the nodes
+    of the names that stand here."""
     trace = record.trace
     here = {trace.named.of[n] for n in nodes if n in trace.named.of}
     values: list[Row] = []
     adjoints: list[Row] = []
     told: set[str] = set()
+    named: dict[str, Node] = {}
     signs: set[str] = set()
     for d in derivations(trace.program, trace.named):
         signs |= {s.name for s in d.steps}
@@ -115,11 +121,13 @@ def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section, set[
         for v in d.values:
             if v.name in here and v.formula is not None and v.name not in told:
                 told.add(v.name)
+                named[v.name] = v.node
                 values += extra.before(v.formula)
                 note = show(v.node.shape) if v.node.shape else ""
                 values.append(Statement(v.name, (v.formula,), note))
         for s in d.steps:
             if s.primal in here:
+                named[s.name] = s.whole
                 adjoints += extra.before(s.formula)
                 formulas = (s.formula,) if s.chain is None else (s.chain, s.formula)
                 note = show(s.shape) if s.shape else ""
@@ -133,8 +141,9 @@ def _formulas(record: Record, nodes: list[Node]) -> tuple[Section, Section, set[
         for n in left:
             note = show(n.shape) if n.shape else ""
             values.append(Statement(names[n], (reading.formulas[n],), note))
+            named[names[n]] = n
     sections = Section("Values", tuple(values)), Section("Adjoints", tuple(adjoints))
-    return (*sections, signs)
+    return (*sections, signs, named)
 
 
 def _emitted(record: Record, line: int, leaves: list[Node]) -> list[Section]:

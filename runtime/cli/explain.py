@@ -78,14 +78,14 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
             help=suggestion(args.file, essays()) or "see `gradc explain --help`",
         )
     prepare_blas()
-    line = 0
+    line: int | None = None
     found = re.fullmatch(r"(.+):(\d+)", args.file)
     if found:
         args.file, line = found[1], int(found[2])
     trace, options, folder = traced(args)
     numbers = numbers_of(args, trace, options, folder)
-    if line:
-        return explain_line(trace, line, args, terminal)
+    if line is not None:
+        return explain_line(trace, line, args, numbers, terminal)
     terminal.product(explained(trace, args, numbers))
     return Exit.OK
 
@@ -191,20 +191,31 @@ def with_values(
     return [replace(s, rows=tuple(row(r) for r in s.rows)) for s in sections]
 
 
-def explain_line(trace: Trace, line: int, args: Namespace, terminal: Terminal) -> Exit:
-    """All that came of one line."""
+def explain_line(
+    trace: Trace,
+    line: int,
+    args: Namespace,
+    numbers: Numbers | None,
+    terminal: Terminal,
+) -> Exit:
+    """All that came of one line, with values where there are numbers."""
     from gradc.compiler.explain.line import line_document, line_sections
-    from gradc.compiler.explain.page import render
+    from gradc.compiler.explain.page import Prose, Section, render
 
     lines = trace.source.text.count("\n") + 1
     if not 1 <= line <= lines:
         raise UsageError(
             "no-line", f"{trace.source.name} has no line {line}; it has {lines}"
         )
+    sections, adjoints, nodes = line_sections(trace, line)
     if args.json:
         document = line_document(trace, line)
+        if numbers is not None:
+            document["values"] = values_of(nodes, numbers)
         terminal.product(json.dumps(document, ensure_ascii=False))
         return Exit.OK
-    sections, adjoints = line_sections(trace, line)
+    if numbers is not None:
+        sections = with_values(sections, nodes, numbers)
+        sections.insert(0, Section("", (Prose(numbers.said()),)))
     terminal.product(render(sections, args.format, adjoints))
     return Exit.OK

@@ -182,9 +182,14 @@ def positive(text: str) -> int:
 
 def whole(text: str) -> int:
     """An argparse type: a whole number from 0 on."""
-    if not re.fullmatch(r"\d{1,18}", text.replace("_", "").replace(",", "")):
+    digits = text.replace("_", "").replace(",", "")
+    if re.fullmatch(r"-\d{1,18}", digits):
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    if re.fullmatch(r"-?\d{19,}", digits):
+        raise argparse.ArgumentTypeError(f"{text} has more than 18 digits")
+    if not re.fullmatch(r"\d{1,18}", digits):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text.replace("_", "").replace(",", ""))
+    return int(digits)
 
 
 def number(text: str) -> float:

@@ -90,6 +90,11 @@ def test_a_line_across_the_stages(gradc: Any, net: Path) -> None:
     number, text = re.findall(r"^ +(\d+)  ( +h = .*)$", done.out, re.M)[0]
     source = gradc("compile", "a.net", "-o", "-").out.split("\n")
     assert source[int(number) - 1].rstrip() == text.rstrip().rjust(0)
+    point = ("--at", "x=1,w1=0.5")
+    said = gradc("explain", "a.net:4", *point).out
+    assert re.search(r"^  h = .*\n +(?:= .*\n +)?= 0.6224", said, re.M)
+    values = json.loads(gradc("explain", "a.net:4", *point, "--json").out)["values"]
+    assert values["h"].startswith("0.6224")
     document = json.loads(gradc("explain", "a.net:4", "--json").out)
     assert document["line"] == 4 and document["nodes"]
     for function, first, last in document["emitted"]:
@@ -138,6 +143,7 @@ def test_an_essay(gradc: Any) -> None:
         (("explain", "brodcast"), "no-file"),
         (("explain", "a.net", "--param", "w3"), "unknown-parameter"),
         (("explain", "a.net:99"), "no-line"),
+        (("explain", "a.net:0"), "no-line"),
         (("explain", "a.net", "--at", "q=1"), "unknown-name"),
         (("explain", "a.net", "--at", "x=one"), "command-line"),
         (("explain", "a.net", "--at", "a.csv"), "command-line"),

@@ -55,6 +55,8 @@ def test_version(gradc: Any) -> None:
         (["train", "a.net", "--epochs"], "--epochs: expected one argument", ""),
         (["train", "a.net", "--epochs", "many"], "'many' is not a whole number", ""),
         (["train", "a.net", "--epochs", "0"], "0 is not at least 1", ""),
+        (["train", "a.net", "--epochs", "-1"], "-1 is below 0", ""),
+        (["train", "a.net", "--seed", "9" * 20], "has more than 18 digits", ""),
         (["train"], "gradc train needs FILE", "gradc train --help"),
         (["compile", "a.net", "b.net"], "did not expect `b.net`", ""),
         (["compile", "a.net", "-O7"], "invalid choice: 7", ""),

@@ -33,6 +33,9 @@ PROGRAMS = {
     "deep": DEEP,
     "transformer": f"input x: [N, T, 8]\n{BLOCK}h = x\nrepeat 2 {{ h = block(h) }}\n"
     "loss = mean((h - 0.1)^2)\n",
+    "mixer": "input x: [N, 16, 8]\nh = x\nrepeat 2 {\n"
+    "  h = h + (layernorm(h)' |> dense(4, relu) |> dense(16))'\n"
+    "  h = h + dense(layernorm(h), 8)\n}\nloss = mean(h^3)\n",
     "stack": f"input x: [N, T, 8]\n{BLOCK}h = x |> block |> block\n"
     "loss = mean((h - 0.1)^2)\n",
     "gates": "input x: [N, 6]\nh = x\n"
