@@ -149,13 +149,13 @@ def test_shards_follow_from_the_sizes() -> None:
         return number_of_shards(network, {"N": rows, "D": 512}, asked)
 
     assert [count(n) for n in (10, 256, 500, 600, 1200, 5000, 10**6)] == [
-        1, 1, 1, 2, 4, 16, 16,
+        1, 1, 2, 2, 4, 16, 16,
     ]  # fmt: skip
     assert [count(4096, k) for k in (1, 2, 8, 16)] == [1, 2, 8, 16]
     assert [count(n, 16) for n in (1, 3, 9)] == [1, 2, 8]
     small = network_of(MLP.format(width=8))
     small.init(seed=0, D=4)
-    assert number_of_shards(small, {"N": 2000, "D": 4}) == 1  # less than a millisecond
+    assert number_of_shards(small, {"N": 2000, "D": 4}) == 1  # it takes too little time
 
 
 def test_shards_with_large_buffers_are_cut_again() -> None:

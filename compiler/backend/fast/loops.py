@@ -28,6 +28,11 @@ from . import first_step, forms, gathers
 from .frame import Frame
 from .values import Instruction, Root, Value
 
+STRIDE = 128
+"""Numbers of a row, and multiples of it, by which columns meet few sets of a cache."""
+LINE = 16
+"""Numbers by which such rows are set apart: a cache line."""
+
 
 @dataclass
 class Entry:
@@ -104,7 +109,7 @@ class StepFrame(Frame):
         if known is None:
             wish = f"{second.root.local.partition('⟦')[0]}_turned"
             known = outer.new(second.shape, second.kind, wish)
-            outer.emit(f"np.copyto({known.token}, {second.token})", known)
+            _turn(outer, second.origin[0], known)
             outer.turned_copies[key] = known
         return known
 
@@ -116,6 +121,26 @@ class StepFrame(Frame):
         if index.attrs["role"] == "capture":
             place += loop.attrs["sequences"]
         return gathers.checked(outer, loop.args[place], among)
+
+
+def _turn(frame: Frame, matrix: Value, turned: Value) -> None:
+    """Copy a matrix with its columns as rows.
+
+    A column of rows of 128 numbers lies 512 bytes apart, and such places share few sets of the
+    nearest cache. From rows that are a line longer it takes half the time, with what it takes to
+    copy them there; a fourth for 128 x 512.
+    """
+    rows, columns = (d.integer for d in matrix.shape)
+    view = frame.turned(matrix, (1, 0))
+    lines: list[str] = []
+    scratch: list[Value] = []
+    if rows and columns and rows >= STRIDE // 2 and columns % STRIDE == 0:
+        wide = frame.new((matrix.shape[0], matrix.shape[1] + LINE), matrix.kind, "wide")
+        part = frame.table.view(wide, f"{{}}[:, :{columns}]", matrix.shape)
+        lines.append(f"np.copyto({part.token}, {matrix.token})")
+        view, scratch = frame.turned(part, (1, 0)), [wide]
+    lines.append(f"np.copyto({turned.token}, {view.token})")
+    frame.emit(lines, turned, scratch=scratch)
 
 
 class Loop:
