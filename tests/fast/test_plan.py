@@ -81,6 +81,10 @@ MEASURED: dict[str, tuple[str, dict[str, int]]] = {
     "gated": (GATED, {"N": 1500}),
     "transformer": (TRANSFORMER, {"N": 30, "T": 50}),
     "conv": (CONV, {"N": 150}),
+    "places": (
+        "input t: int[N]\nh = embed(t, 3, 2)\nloss = mean(h^2)\n",
+        {"N": 20000},
+    ),
     "gelu": (GATED.replace("tanh", "gelu"), {"N": 1500}),
 }
 

@@ -625,20 +625,19 @@ class _Writer:
     def entry(self) -> dict[str, Any]:
         """What the signature says of the buffers: sizes to call them with, elements, and
         `headers`, the array objects: a loop's views are one for each step."""
-        constants = [
-            root.shape
-            for root in self.unit.table.constants.values()
-            if root.kind == "real" and root.name in self.defined and not root.zeros
-        ]
-        constants += [(d,) for d, text in self.zeros if text]
+        constants = dict.fromkeys(KINDS, Poly({}))
+        for root in self.unit.table.constants.values():
+            if root.name in self.defined and not root.zeros:
+                held = constants[root.kind]
+                constants[root.kind] = held + size(root.shape).value
+        for d, text in self.zeros:
+            if text:
+                constants["real"] = constants["real"] + d.value
         temporary = largest(size(s) for s in self._temporaries(self.unit.instructions))
 
         def json(poly: Poly) -> Any:
             return Dim(poly, poly).json()
 
-        total = Poly({})
-        for shape in constants:
-            total = total + size(shape).value
         spare, headers = Poly({}), Poly({})
         for d in temporary:
             spare = spare + d.value
@@ -652,9 +651,9 @@ class _Writer:
                 for path, v in self.unit.gradients.items()
             },
             "reals": json(self.layout.total("real")),
-            "integers": json(self.layout.total("int")),
-            "truths": json(self.layout.total("bool")),
-            "constants": json(total),
+            "integers": json(self.layout.total("int") + constants["int"]),
+            "truths": json(self.layout.total("bool") + constants["bool"]),
+            "constants": json(constants["real"]),
             "temporary": json(spare),
             "headers": json(headers),
         }

@@ -60,6 +60,8 @@ def places(frame: Frame, index: Node, width: Dim, order: tuple[int, ...] = ()) -
         step = frame.out.dim(width)
         count = v.shape[0]
         made = f"np.arange({frame.out.dim(count).text}) * {step.within(10)}"
+        if width.integer:  # with no array beside it
+            made = f"np.arange(0, {frame.out.dim(count * width).text}, {step.text})"
         offsets = frame.table.constant(
             ("offsets", count, width), "int", (count,), made, "offsets"
         )
