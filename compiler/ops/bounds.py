@@ -7,6 +7,7 @@ the value is not NaN.
 
     x * x + 1e-5      at least 1e-5, finite
     exp(x)            at least 0, perhaps infinite
+    exp(-(x * x))     at least 0, finite
     sqrt(x)           nothing: NaN where x is below 0
 
 A product of matrices counts as finite: else all that it stands in is lost anyway.
@@ -106,6 +107,8 @@ def _is_finite(n: Node, args: list[Bound]) -> bool:
             kept = args[1].lower >= TINY
         case "sqrt":
             kept = args[0].lower >= 0
+        case "exp":
+            return _at_most_zero(n.args[0])
         case "pow":
             exponent = n.attrs["exponent"]
             whole = isinstance(exponent, int) and exponent >= 0
@@ -117,6 +120,16 @@ def _is_finite(n: Node, args: list[Bound]) -> bool:
     if not kept:
         return False
     return all(a.finite or n.args[i].kind != "real" for i, a in enumerate(args))
+
+
+def _at_most_zero(n: Node) -> bool:
+    """Is it minus what is at least 0, times or over positive numbers?"""
+    known = n.graph.bounds
+    while (
+        n.is_a("mul", "div") and known[n.args[1]].lower > 0 and known[n.args[1]].finite
+    ):
+        n = n.args[0]
+    return n.is_a("neg") and known[n.args[0]].lower >= 0
 
 
 def _lower(n: Node, args: list[Bound]) -> float:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from math import prod
 
+from gradc.records import record
+
 from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
 from ..ops.contraction import letters
-from ..records import record
-from .patterns import Rewriter, Rule, rule
+from .patterns import Rewriter, Rule, number, rule, scalar_under
 
 MOST = 4  # elements along one axis of a window: beyond, one call of `max` is shorter
 
@@ -119,11 +120,14 @@ def share_of_maximum(rw: Rewriter, n: Node) -> Node | None:
     if not (spread.is_a("broadcast") and rw.unbound(spread)):
         return None
     share = spread.args[0]
-    if not (share.is_a("div") and len(share.shape) > 2):
+    divided = share
+    while divided.is_a("mul", "div") and _by_number(rw, divided):
+        divided = divided.args[0]
+    if not (divided.is_a("div") and len(share.shape) > 2):
         return None
     where = rw.make("reshape", c, shape=spread.shape) if flat else c
-    if not any(p.is_a("max") for p in rw.adjoint_of.get(share.args[0], ())):
-        gated = _gated(rw, where, share)
+    if not _of_maximum(rw, divided.args[0]):
+        gated = _gated(rw, where, share) if divided is share else None
         if gated is None:
             return None
         share, where = gated
@@ -132,6 +136,25 @@ def share_of_maximum(rw: Rewriter, n: Node) -> Node | None:
     for node, name in ((share, "share"), (made, "d_windows")):
         rw.graph.hint(node, name)
     return rw.make("reshape", made, shape=n.shape) if flat else made
+
+
+def _by_number(rw: Rewriter, n: Node) -> bool:
+    """Is the second operand a number? A maximum may have been taken before it."""
+    s = scalar_under(rw, n.args[1])
+    return s is not None and bool(number(s))
+
+
+def _of_maximum(rw: Rewriter, d: Node) -> bool:
+    """Is it the adjoint of a maximum, or of a multiple of one?"""
+    primals = rw.adjoint_of.get(d, ())
+    if not primals and d.is_a("reshape"):
+        primals = rw.adjoint_of.get(d.args[0], ())
+    for p in primals:
+        while p.is_a("reshape") or (p.is_a("mul", "div") and _by_number(rw, p)):
+            p = p.args[0]
+        if p.is_a("max") or (p.is_a("maximum") and p.args[0].is_a("slice")):
+            return True
+    return False
 
 
 def _gated(rw: Rewriter, c: Node, share: Node) -> tuple[Node, Node] | None:

@@ -14,6 +14,7 @@ ABSOLUTE = {
     "what is left": "p = (x @ W) * (1 - sigmoid(x @ V))\nloss = mse(p, y)",
     "a slope": "h = silu(x @ W)\nloss = mse(h, y)",
     "a carry": "h: [N, 6] = 0\nfor t in 3 { h = sigmoid(x @ W + h @ V) }\nloss = mse(h, y)",
+    "a maximum": "h = silu(x @ W)\nloss = mean((max(h, axis = 1) - 1)^2)",
     "an exponent": "h = exp(sigmoid(x @ W))\nloss = mean(h / sum(h))",
 }
 RELATIVE = {
@@ -23,6 +24,8 @@ RELATIVE = {
     "a root": "h = sqrt(sigmoid(x @ W))\nloss = mse(h, y)",
     "over a root": "z = 30 * (x @ W)\nloss = mean(sqrt(softplus(z)) * y)",
     "the loss": "loss = mean(sigmoid(x @ W))",
+    "compared": "p = sigmoid(x @ W)\nloss = mse(where(p > 1e-9, p, y), y)",
+    "a maximum of two": "p = sigmoid(x @ W)\nm = max(p, 1e-9)\nloss = mse(where(m == p, p, y), y)",
     "by a loop": (
         "p = sigmoid(x @ W)\nh: [N] = 0\nfor t in 6 { h = h + log(p[:, t] + 1e-9) * x[:, 0] }\n"
         "loss = mean(h)"

@@ -17,6 +17,7 @@ FINITE = {
     "a mean": lambda x, w: x - total(x) / 3,
     "bounded": lambda x, w: x.graph.apply("tanh", x * w) * x**2,
     "not nought": lambda x, w: w / (total(x**2) + 2),
+    "a bell": lambda x, w: w * x.graph.apply("exp", -(x * x) / 2),
 }
 INFINITE = {
     "a quotient": lambda x, w: x / w,
@@ -26,6 +27,8 @@ INFINITE = {
     "a logarithm": lambda x, w: x.graph.apply("log", x * x),
     "a difference": lambda x, w: x / (x * x - 1e-5),
     "a negative": lambda x, w: x / (x + 1e-5),
+    "no bell": lambda x, w: x.graph.apply("exp", -(x * w)),
+    "a bell upside down": lambda x, w: x.graph.apply("exp", -(x * x) / -2),
 }
 
 
@@ -76,7 +79,7 @@ def test_a_normalisation_is_masked_once(norm: str) -> None:
     agrees(text, float, 1e-12)
 
 
-@pytest.mark.parametrize("activation", ["silu", "softsign"])
+@pytest.mark.parametrize("activation", ["silu", "softsign", "gelu"])
 def test_a_sum_of_products_is_masked_in_each(activation: str) -> None:
     text = (
         "input x: [N, 6, 6, 2]\n"

@@ -40,9 +40,14 @@ VANISHING = TWO_FORMS | {"exp", "softplus", "softplus_of_minus", "softmax"}
 
 BLUNT = frozenset(
     """sigmoid sigmoid_of_minus sigmoid_of_twice softplus softplus_of_minus softmax
-    logsumexp exp cos cosh arccos normal_cdf einsum2 one_hot""".split()
+    logsumexp exp cos cosh arccos normal_cdf einsum2 conv_transpose one_hot""".split()
 )
 """An absolute error of their arguments is all that they notice."""
+
+VIEWS = frozenset("broadcast reshape slice windows".split())
+MAXIMA = frozenset({"max", "maximum"})
+OF_SLICES = 64
+"""Values that a maximum over a window is made of, at most."""
 
 
 def accurate(values: Iterable[Node], demanded: Iterable[Node]) -> set[Node]:
@@ -55,6 +60,31 @@ def accurate(values: Iterable[Node], demanded: Iterable[Node]) -> set[Node]:
     if any(n.op.name in TWO_FORMS or is_loop(n) for n in order):
         _Level(found, set(demanded)).run(order)
     return found
+
+
+def _reached(n: Node) -> bool:
+    """`x == max(x)`: where values are as near as their errors, any may be the largest."""
+    if n.op.name != "eq":
+        return False
+    return any(_maximum_of(a, b) for a, b in (n.args, n.args[::-1]))
+
+
+def _maximum_of(most: Node, x: Node) -> bool:
+    """Is one made of the other by maxima, and of nothing else?"""
+    while x.op.name in VIEWS:
+        x = x.args[0]
+    stack, made = [most], 0
+    for _ in range(OF_SLICES):
+        if not stack:
+            break
+        m = stack.pop()
+        if m is x:
+            continue
+        if m.op.name not in VIEWS and m.op.name not in MAXIMA:
+            return False
+        made += m.op.name in MAXIMA
+        stack.extend(m.args)
+    return made > 0 and not stack
 
 
 class _Level:
@@ -96,7 +126,8 @@ class _Level:
         if name in ("div", "sqrt"):
             return n.args[0] in self.small
         if name in PASSING or name in ("add", "sub"):
-            return all(a in self.small for a in n.args if a.kind == "real")
+            reals = [a for a in n.args if a.kind == "real"]
+            return bool(reals) and all(a in self.small for a in reals)
         return name == "where" and any(a in self.small for a in n.args[1:])
 
     def _may_be_large(self, n: Node) -> bool:
@@ -127,7 +158,7 @@ class _Level:
             exponent = n.attrs["exponent"]
             whole = isinstance(exponent, int) and exponent > 0
             return n.args if wanted or not whole else ()
-        return () if name in BLUNT else n.args
+        return () if name in BLUNT or _reached(n) else n.args
 
     def _loop(self, loop: Node, read: Sequence[Node]) -> None:
         """A carry that is demanded is demanded of the step before."""
