@@ -4,7 +4,7 @@
 
 `build.py` makes instructions of a schedule (`frame.py` what is common to all, `forms.py`,
 `products.py`, `sums.py`, `gathers.py` and `loops.py` what each op becomes), `../memory.py`
-gives them places, `emit.py` names and text.
+gives them places, `variables.py` names, `emit.py` and `buffers.py` text.
 """
 
 from .emit import Emission, emit
