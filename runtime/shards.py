@@ -42,7 +42,8 @@ LEAST_OF_TWO = 0.5e-3  # of one of two: no other cut gains as much as the first
 LEAST_ADDED = 1 << 18  # numbers: fewer are added by one thread
 LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
 LARGE = 1 << 21  # numbers in the buffers of a shard that is cut again, to save memory
-FEWEST_ROWS = 128  # as long as they have so many rows; and of one of two
+FEWEST_ROWS = 128  # as long as they have so many rows
+ROWS_OF_TWO = 120  # of one of two: in half a batch of 256, whose biases count as parameters
 # What the rule counts with, on every machine: K is a matter of the program and the batch.
 PRODUCTS = 80e9  # operations of a product of matrices a second
 BYTES = 10e9  # of memory a second
@@ -64,7 +65,7 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
     """K for a batch of these sizes: a power of two, 1 where rows mix.
 
     The largest for which a shard takes a millisecond and has 256 rows in the mean of its
-    products: rows of the batch, or of all steps or places where weights are shared by them. For
+    products: rows of the batch, or of all steps or places where weights are shared by them. Of
     one of two half of that will do.
     Where a program has use for `least_rows` in a shard (images, which lie with the batch last,
     and recurrences) it has them, or it is one of two that have half as many.
@@ -84,7 +85,7 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
     fit = rows / plan.get("least_rows", 1)
     lasting = max(seconds / LEAST_SECONDS, min(seconds / LEAST_OF_TWO, 2))
     most = min(fit if fit < 1 else max(fit, min(rows, 2)), lasting)
-    high = max(average / LEAST_ROWS, min(average / FEWEST_ROWS, 2))
+    high = max(average / LEAST_ROWS, min(average / ROWS_OF_TWO, 2))
     count = _power(min(most, high))
     least = _power(min(most, average / FEWEST_ROWS))
     while count < least and _numbers(network, sizes, count) > LARGE:
