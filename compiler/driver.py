@@ -19,6 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from gradc.records import record
+
 from .autodiff.reverse import differentiate
 from .autodiff.shards import mixing_line, sharded, shared_rows
 from .backend import fast, readable
@@ -43,7 +45,6 @@ from .ir.program import Joint, Program
 from .lowering.lower import lower
 from .ops.loops import hoisting_all
 from .passes import before_derivatives, run_passes
-from .records import record
 from .source import Source
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import field
 
-from .records import record
+from gradc.records import record
 
 
 def normalise(text: str) -> str:

@@ -20,9 +20,11 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .records import record
 
 if TYPE_CHECKING:
     from gradc.compiler import Compiled, Options, Source
@@ -143,7 +145,7 @@ def program_again(
         yield Source.from_text(program["name"], program["text"]), chosen
 
 
-@dataclass(frozen=True)
+@record
 class Trained:
     """A run that was opened."""
 

@@ -16,13 +16,13 @@ before, that is, which shards of which shapes, is sent as a message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .buffers import LINE
+from .records import record
 from .teams import Fork, shared
 from .workers import Cut, Sum, Task, Worker
 
@@ -37,7 +37,7 @@ WAITING = (
 SPARE = 4  # so many times the room of the first batch is kept free for others
 
 
-@dataclass(frozen=True)
+@record
 class _Place:
     """An array in the room of a worker: where, and what it is like."""
 
@@ -49,7 +49,7 @@ class _Place:
         return np.ndarray(self.shape, self.dtype, room, self.start)
 
 
-@dataclass(frozen=True)
+@record
 class _Message:
     """A run of shards, how the arrays in the room are cut, and where they are."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .records import record
 
 WIDE, HIGH = 460.0, 240.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 8.0, 24.0
@@ -22,7 +23,7 @@ MOST = 1000  # points of a curve or a cloud
 DECADES = 100.0  # a range so wide is shown in powers of ten
 
 
-@dataclass(frozen=True)
+@record
 class Curve:
     """A name, and values over places."""
 
@@ -31,7 +32,7 @@ class Curve:
     values: Sequence[float]
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """Numbers to places between two ends; `log` in powers of ten."""
 

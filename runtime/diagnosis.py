@@ -19,7 +19,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FrameType
 from typing import Any
 
@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .network import Network, Noise, State
+from .records import record
 
 _EQUATION = re.compile(r"\s*# (.*?)\s{2,}(\S+:\d+)\s*$")
 SHOWN = 3  # of the values that a line is computed from
 
 
-@dataclass(frozen=True)
+@record
 class NonFinite:
     """What became infinite or NaN, and further lines on where and from what.
 
@@ -49,7 +50,7 @@ class NonFinite:
         return found[1] if found else ""
 
 
-@dataclass
+@record(frozen=False)
 class Culprit:
     """The first local variable of an emitted function that is not finite.
 

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -37,6 +36,7 @@ from numpy.typing import NDArray
 
 from .network import Network
 from .points import DOMAINS, Point, choose_sizes, find_point
+from .records import record
 from .sizes import show
 from .streams import stream
 
@@ -54,7 +54,7 @@ MAGNIFIED = 1e4  # how much coarser a derivative may be than the value it is of
 FLOOR = 1e-4
 
 
-@dataclass(frozen=True)
+@record
 class ParameterError:
     """The largest relative error in one parameter's gradient over all seeds.
 
@@ -71,7 +71,7 @@ class ParameterError:
     checked: int
 
 
-@dataclass(frozen=True)
+@record
 class CheckResult:
     """All parameters' errors, and how they were found.
 

@@ -16,7 +16,6 @@ import math
 import os
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from .errors import ResourceError
 from .evaluation import CHUNK, chunked
 from .execution import function_of
 from .landing import landed
+from .records import record
 from .sizes import evaluate, symbols
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _CGROUPS = (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Tensor:
     """One array of a step (or of an evaluation), or several of the same shape."""
 
@@ -53,7 +53,7 @@ class Tensor:
     count: int = 1
 
 
-@dataclass(frozen=True)
+@record
 class Need:
     """Bytes by what they are for; `tensors` are the largest first."""
 

@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .records import record
+
 Vector = NDArray[Any]
 Arguments = dict[str, Any]
 
 
-@dataclass
+@record(frozen=False)
 class Memory:
     """What a rule works on: θ, its slots by name, one vector of scratch, the step from 1,
     and where `decay` acts."""
@@ -40,7 +42,7 @@ class Memory:
     mask: Vector | None = None  # 1 where `decay` acts, 0 elsewhere; None is everywhere
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """One update rule. `update(memory, ∇, arguments)` may overwrite ∇."""
 

@@ -10,7 +10,6 @@ nothing, if there are none where was looked. Everything is a function of the see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import DataError
 from .network import Network, Noise, State
+from .records import record
 from .sizes import Signature, bind, evaluate, holds, limits, row_dims, symbols, value
 from .streams import stream
 
@@ -37,7 +37,7 @@ DOMAINS = (
 PRIMES = (3, 5, 7, 2, 11, 13, 4, 6, 8, 9, 10, 12, 16, 1, 14, 15, 18, 20, 24, 32, 64)
 
 
-@dataclass(frozen=True)
+@record
 class Point:
     """Where to compare: all arguments of `forward`. Chance is drawn once and held."""
 

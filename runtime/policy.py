@@ -9,13 +9,14 @@ None of this changes a bit of what is trained: it may differ between a run and i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from .records import record
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-@dataclass(frozen=True)
+@record
 class Policy:
     """`save_seconds` and `save_steps` apart from each other: the first that is due saves.
 

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from numpy.typing import NDArray
 
 from .network import State
+from .records import record
 from .reporter import Epoch
 
 _ELSEWHERE = ("patience", "min_delta", "seconds")
 
 
-@dataclass
+@record(frozen=False)
 class Progress:
     """Where a training stands. `total` and `weight` are the sums of the epoch under way.
 
@@ -73,7 +74,7 @@ class Progress:
                 setattr(self, entry.name, kind(data[entry.name]))
 
 
-@dataclass(frozen=True)
+@record
 class Best:
     """The best epoch so far, and a copy of what it had."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from html import escape
 from typing import Any
 
@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .charts import Curve, lines, matrix, scatter
+from .records import record
 
 Event = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Confusion:
     """Rows are what it is, columns what was predicted."""
 
@@ -32,7 +33,7 @@ class Confusion:
     counts: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@record
 class Residuals:
     """Values of a target, and what an output of the same shape says."""
 
@@ -42,7 +43,7 @@ class Residuals:
     predicted: NDArray[Any]
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """What the page is made of. `facts` are shown at the top, `settings` are rows of name,
     value and who said so."""

@@ -9,12 +9,13 @@ In: what the training loop knows. Out: calls of a `Reporter`, which prints, draw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from .network import State
+from .records import record
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -24,7 +25,7 @@ Ending = Literal["end", "stopped", "time", "patience"]
 got better any more."""
 
 
-@dataclass(frozen=True)
+@record
 class Epoch:
     """What is known at the end of an epoch.
 
@@ -45,7 +46,7 @@ class Epoch:
     best: bool
 
 
-@dataclass(frozen=True)
+@record
 class Result:
     """A finished training. `checkpoint` and `best_checkpoint` are files of the run folder,
     `state` and `best_state` what the program remembered beside θ and the best θ, `average`

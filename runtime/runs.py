@@ -24,13 +24,14 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from . import checkpoint
 from .errors import CheckpointError
 from .network import Network
+from .records import record
 from .settings import Settings
 from .weights import Snapshot, Weights, read_weights
 
@@ -39,7 +40,7 @@ LONGEST_JSON = 2**26
 _STEP = re.compile(r"step-(\d{9,})\.npz")
 
 
-@dataclass
+@record(frozen=False)
 class RunFolder:
     """A folder under `runs/`. `info` is what run.json holds, `libraries` the texts of the
     files that the program uses, by their path from the program."""

@@ -30,6 +30,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .records import record
+
 Arguments = Mapping[str, Any]
 SMALLEST_FALL = 1e-8  # of a rate on a plateau; a smaller one is not made
 
@@ -82,7 +84,7 @@ def _cosine_between(start: float, end: float, part: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
 
 
-@dataclass(frozen=True)
+@record
 class Kind:
     """One kind of schedule: the defaults of its arguments, and what it does."""
 
@@ -138,7 +140,7 @@ class Plateau:
             self.cooling, self.bad = int(a["cooldown"]), 0
 
 
-@dataclass(frozen=True)
+@record
 class Schedule:
     """A schedule with its arguments."""
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from .apart import Apart
 from .network import Network, Noise, State, Step
+from .records import record
 from .sizes import evaluate
 from .teams import Lost, Team, may_fork
 from .workers import Cut, Sum, Task, Worker
@@ -43,7 +43,9 @@ LEAST_ADDED = 1 << 18  # numbers: fewer are added by one thread
 LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
 LARGE = 1 << 21  # numbers in the buffers of a shard that is cut again, to save memory
 FEWEST_ROWS = 128  # as long as they have so many rows
-ROWS_OF_TWO = 120  # of one of two: in half a batch of 256, whose biases count as parameters
+ROWS_OF_TWO = (
+    120  # of one of two: in half a batch of 256, whose biases count as parameters
+)
 # What the rule counts with, on every machine: K is a matter of the program and the batch.
 PRODUCTS = 80e9  # operations of a product of matrices a second
 BYTES = 10e9  # of memory a second
@@ -51,7 +53,7 @@ TOUCHED = 12  # bytes for each element of elementwise work
 HANDED_OVER = 1e-6  # seconds a call: two threads hand Python's lock over, twice
 
 
-@dataclass(frozen=True)
+@record
 class Parallel:
     """How a step is shared out: `shards` of 0 are as many as the sizes say. Of the threads all
     but the first are processes if `apart`; None: where that can be and pays."""

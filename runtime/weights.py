@@ -14,7 +14,7 @@ or `Weights`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from . import checkpoint
 from .data import Transforms
 from .errors import CheckpointError
 from .network import Network, State
+from .records import record
 
 Vector = NDArray[Any]
 NEEDED = ("step", "transforms", "sizes", "dtype")
 
 
-@dataclass(frozen=True)
+@record
 class Snapshot:
     """A training at one step: all that a checkpoint is made of.
 
@@ -57,7 +58,7 @@ class Snapshot:
         return arrays
 
 
-@dataclass(frozen=True)
+@record
 class Weights:
     """What a checkpoint holds: parameters by path, the optimiser's slots, the state of the
     run, in `memory` the state that the program itself declares, and averaged parameters.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from .accumulation import Accumulation, arrays_in
 from .buffers import Buffers, moved
+from .records import record
 from .sizes import symbols
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@record
 class Cut:
     """How a batch of certain shapes is cut: for each shard its slices of the rows."""
 
@@ -84,7 +84,7 @@ class Task:
             return self._accumulation
 
 
-@dataclass(frozen=True)
+@record
 class Sum:
     """The sum of the shards from `index` 2^`level` on: their losses and their gradients."""
 

@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, r
 
 import pytest
 
-from gradc.compiler.records import record
+from gradc.records import record
 
 
 @record
@@ -94,6 +94,21 @@ def test_a_record_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError, match="end"):
         del made.end
     assert type(made) is Wide and not hasattr(made, "__dict__")
+
+
+def test_a_record_may_change_if_it_says_so() -> None:
+    @record(frozen=False)
+    class Count:
+        number: int = 0
+        names: list[str] = field(default_factory=list)
+
+    count = Count()
+    count.number += 1
+    count.names.append("a")
+    assert count == Count(1, ["a"]) != Count(2, ["a"])
+    assert copy.copy(count).names is count.names and not hasattr(count, "__dict__")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(count)
 
 
 def test_what_dataclasses_offer_holds() -> None:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..ir.graph import SERIAL, Graph
 from ..ir.node import Node
@@ -22,7 +24,7 @@ from ..ir.program import Joint, Program, Root
 Partial = tuple[int, Node, Node]
 
 
-@dataclass
+@record(frozen=False)
 class Sweep:
     """What one run of the loop found.
 

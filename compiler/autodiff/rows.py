@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
+from gradc.records import record
+
 from ..ir.dims import Dim, Poly, Shape, as_shape, size
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Rows as Verdict
-from ..records import record
 
 Power = int | None  # None: depends on N, but not as a power of it
 

@@ -10,7 +10,8 @@ carries that are alive and the scheduled lines of one step, over formals that ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from gradc.records import record
 
 from ..ir.graph import topological
 from ..ir.node import Node
@@ -29,7 +30,7 @@ def is_projection(n: Node) -> bool:
     return n.op.name in PROJECTIONS
 
 
-@dataclass
+@record(frozen=False)
 class Body:
     """A loop in one function."""
 

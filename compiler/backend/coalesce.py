@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from gradc.records import record
+
 from ..ir.node import Node
-from ..records import record
 from .names import Names, base_of, copy_of
 from .plan import Plan
 from .rolled import TOKEN, Loop, Rolled, Unit, Version, marked, outside, reads

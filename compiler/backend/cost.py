@@ -15,9 +15,10 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
+from gradc.records import record
+
 from ..ir.dims import Dim, Poly, Shape, size
 from ..ir.node import Node
-from ..records import record
 from .bodies import Body, is_loop, is_projection
 from .expressions import Expressions, Scope
 from .plan import Function, Plan

@@ -17,9 +17,11 @@ What comes of it is run symbolically, every copy of every run, before it is take
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import NamedTuple
+
+from gradc.records import record
 
 from .names import RESERVED, base_of, copy_of
 from .rolled import RESULTS, TOKEN, pattern, reads
@@ -32,7 +34,7 @@ Cell = (
 )
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Family:
     """Values at one place of all copies, by number."""
 
@@ -71,7 +73,7 @@ class Place(NamedTuple):
     key: object = None
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Part:
     """One function: its blocks, what it is given, what it returns."""
 

@@ -21,15 +21,16 @@ its size a polynomial in the sizes of the data). Out: a place for each storage i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import product as choices
 
+from gradc.records import record
+
 from ..ir.dims import Coefficient, Dim, Poly
 from ..ir.op import Kind
-from ..records import record
 
 
 @record(eq=False)
@@ -51,7 +52,7 @@ class Use:
     body: tuple[Use, ...] = ()  # of a loop
 
 
-@dataclass
+@record(frozen=False)
 class Slot:
     """One array that several storages use in turn."""
 
@@ -60,7 +61,7 @@ class Slot:
     tenants: list[Storage] = field(default_factory=list)
 
 
-@dataclass
+@record(frozen=False)
 class Layout:
     """Where everything lies."""
 
@@ -155,7 +156,7 @@ def _merge(uses: Sequence[Use], layout: Layout) -> None:
                 break
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class _Tenant:
     """Storages that follow one another in one place, each made of the one before."""
 

@@ -7,13 +7,14 @@ stands inside these lines. Names are no part of a plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
+
+from gradc.records import record
 
 from ..ir.dims import Dim
 from ..ir.node import Node
 from ..ir.program import Joint, Program
-from ..records import record
 from .views import Views
 
 Recompute = Literal["none", "cheap", "blocks"]
@@ -48,7 +49,7 @@ class Bound:
     primal: Node | None = None
 
 
-@dataclass
+@record(frozen=False)
 class Block:
     """The lines of one equation in one function."""
 
@@ -56,7 +57,7 @@ class Block:
     lines: list[Node]
 
 
-@dataclass
+@record(frozen=False)
 class Function:
     """One function of the module, scheduled."""
 
@@ -77,7 +78,7 @@ class Function:
     again: set[Node] = field(default_factory=set)  # of forward, computed again here
 
 
-@dataclass
+@record(frozen=False)
 class Plan:
     """The module."""
 

@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from gradc.records import record
+
 from ..ir.dims import told
 from ..ir.node import Node
 from ..ir.program import Param
-from ..records import record
 from .comments import Commentary
 from .cost import Cost, count
 from .expressions import Scope

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..ir.node import Node
 from .names import MARKED, base_of, copy_of, mark
@@ -23,7 +25,7 @@ TOKEN = re.compile(r"(?<![\w.])[^\W\d]\w*+(?:⟦[^⟧]*⟧)?+(?!=)")
 Version = tuple[str, int]  # a base and a distance: ("h", -1)
 
 
-@dataclass
+@record(frozen=False)
 class Unit:
     """One copy of a repeat in one function: its blocks."""
 
@@ -70,7 +72,7 @@ class Unit:
         return MARKED.sub(one, text)
 
 
-@dataclass
+@record(frozen=False)
 class Loop:
     """A run of copies in one function, as it is printed."""
 
@@ -118,7 +120,7 @@ class Loop:
         return self.variable(base_of(value), distance)
 
 
-@dataclass
+@record(frozen=False)
 class Printed:
     """A block whose lines are written, with loops in it."""
 
@@ -127,7 +129,7 @@ class Printed:
     spell: Callable[[str], str]  # of its chain rule
 
 
-@dataclass
+@record(frozen=False)
 class Rolled:
     """One function after rolling: blocks and loops, and what is left outside."""
 

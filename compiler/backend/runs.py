@@ -14,7 +14,8 @@ values are called is a matter of `families.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from gradc.records import record
 
 from .rolled import TOKEN, reads
 from .statements import Statement
@@ -25,7 +26,7 @@ NEXT = 4  # lines of the same form in which a copy may begin again
 Key = tuple[str, bool]
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Run:
     """Alike copies, in the order in which they are computed."""
 

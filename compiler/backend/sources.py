@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from gradc.records import record
+
 from ..ir.node import Node
 from ..ir.program import Program
-from ..records import record
 
 Table = Literal["params", "state", "noise"]
 TABLES: tuple[Table, ...] = ("params", "state", "noise")

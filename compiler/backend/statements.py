@@ -14,8 +14,10 @@ from __future__ import annotations
 import ast
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
+
+from gradc.records import record
 
 from ..ir.dims import Shape
 from ..ir.graph import topological
@@ -37,7 +39,7 @@ LONG_VIEW = 25  # characters; a name for less saves no line
 ACCUMULATE = frozenset({"add", "sub"})
 
 
-@dataclass
+@record(frozen=False)
 class Statement:
     """One line of code. `target` is the marked name that it binds or changes."""
 
@@ -48,7 +50,7 @@ class Statement:
     update: bool = False
 
 
-@dataclass
+@record(frozen=False)
 class Written:
     """An assignment, and what it depended on: another function may say the same."""
 
@@ -59,7 +61,7 @@ class Written:
     symbols: set[str]
 
 
-@dataclass
+@record(frozen=False)
 class BlockText:
     """The statements of one equation."""
 

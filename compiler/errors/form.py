@@ -23,7 +23,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Literal, NoReturn
 
-from ..records import record
+from gradc.records import record
+
 from ..source import Span
 
 MOST_ERRORS = 10

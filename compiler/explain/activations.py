@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from gradc.records import record
+
 from ..autodiff.reverse import reverse
 from ..ir.graph import topological, users
 from ..ir.node import Node
-from ..records import record
 
 FIXED = frozenset({"const", "size", "zero", "iota"})
 OPAQUE = frozenset({"stop", "drawn"})  # elementwise, but no function of calculus

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from ..records import record
+from gradc.records import record
 
 Kind = Literal["input", "param", "value", "loss", "output", "adjoint", "layer"]
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gradc.records import record
+
 from ..ir.dims import ONE
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..passes import tidy
-from ..records import record
 from .formula import Formula, names_in
 from .parts import Fresh, Part
 from .reading import read_all

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gradc.records import record
+
 from ..backend.bodies import Body, is_loop, is_projection
 from ..backend.cost import costs, evaluate
 from ..backend.plan import Function, Plan
@@ -18,7 +20,6 @@ from ..backend.views import Views
 from ..ir.dims import Dim, size
 from ..ir.node import Node
 from ..ir.program import Equation
-from ..records import record
 
 Sizes = Mapping[str, int]
 MOVES = frozenset("""

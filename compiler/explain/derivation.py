@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from gradc.records import record
+
 from ..autodiff.reverse import groups, reverse, seeds
 from ..ir.dims import Shape
 from ..ir.graph import topological
 from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
-from ..records import record
 from .formula import Formula, Name, Slope, names_in, times
 from .parts import Fresh, Part
 from .reading import LoopText, read_all

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gradc.records import record
+
 from ..backend.cost import costs, evaluate
 from ..ir.node import Node
 from ..passes import tidy
-from ..records import record
 from ..source import Source, Span
 from .boxes import Drawing, with_values
 from .by_op import by_op

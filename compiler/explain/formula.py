@@ -14,7 +14,7 @@ from dataclasses import replace
 from enum import IntEnum
 from fractions import Fraction
 
-from ..records import record
+from gradc.records import record
 
 
 class Binds(IntEnum):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..records import record
+from gradc.records import record
 
 Point = tuple[float, float]
 ACROSS = 22.0  # between the boxes of a layer

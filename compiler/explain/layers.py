@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from ..records import record
+from gradc.records import record
+
 from .derivation import Derivation, Step, Value
 from .formula import Binary, Formula, Name, mapped, names_in
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gradc.records import record
+
 from ..ir.graph import Graph, rebuild, topological
 from ..ir.node import Node
 from ..ir.program import Binding, Input, Mode, Program, Root
 from ..ops.loops import formal
-from ..records import record
 
 Watched = Mapping[Node, Sequence[Node]]
 

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
-from ..records import record
+from gradc.records import record
+
 from .columns import columns
 from .formula import Formula, names_in
 from .latex import latex, latex_name, latex_text

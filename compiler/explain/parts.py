@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from gradc.records import record
+
 from ..ir.node import Node
-from ..records import record
 from .formula import Formula
 
 Named = Callable[[Node], "str | None"]

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+from gradc.records import record
+
 from ..autodiff.reverse import active, groups, reverse, seeds
 from ..ir.node import Node
 from ..ir.program import Program, Root
 from ..passes import tidy
-from ..records import record
 from .formula import Formula, Name
 from .parts import Fresh, Part
 from .reading import read_all

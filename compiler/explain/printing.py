@@ -15,8 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from gradc.records import record
+
 from ..backend.names import GREEK
-from ..records import record
 from .formula import (
     BINDS,
     Apply,

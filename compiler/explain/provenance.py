@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from gradc.records import record
+
 from ..backend.plan import Plan
 from ..backend.readable import Emission
 from ..dumps import dump_ast
@@ -28,7 +30,6 @@ from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Equation, Joint, Mode, Program
 from ..ir.text import inline_text, node_text
-from ..records import record
 from ..source import Source, Span
 from .stations import UNNAMED, Stations
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from gradc.records import record
 
 from ..ir.dims import ONE, Dim, Shape, size
 from ..ir.node import Node
-from ..records import record
 from .axes import (
     attribute,
     axes_option,
@@ -97,7 +97,7 @@ class LoopText:
         return tuple(dict.fromkeys([n for f in said for n in names_in(f)] + inner))
 
 
-@dataclass
+@record(frozen=False)
 class Reading:
     """Several nodes as formulas, with the parts and loops that these speak of."""
 

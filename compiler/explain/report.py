@@ -6,7 +6,9 @@ In: a trace, and values by name where there are any. Out: sections for `page.ren
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..ir.dims import Shape, show
 from ..ir.node import Node
@@ -23,7 +25,7 @@ from .reading import LoopText
 Shown = Callable[[Node], str]
 
 
-@dataclass
+@record(frozen=False)
 class Report:
     """Sections, and what the printers have to know of the names in them."""
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gradc.records import record
+
 from ..backend.plan import Plan
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint
-from ..records import record
 
 UNNAMED = frozenset({"const", "size", "zero", "iota", "seed", "formal"})
 

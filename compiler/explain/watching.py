@@ -13,8 +13,10 @@ the node whose origin says its line. The numbers are had by `probe`; nothing her
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
+
+from gradc.records import record
 
 from ..autodiff.reverse import groups, reverse, seeds
 from ..ir.dims import as_shape
@@ -22,7 +24,6 @@ from ..ir.graph import topological, users
 from ..ir.node import Node
 from ..ir.program import Input, Program
 from ..ops.loops import formals, parts
-from ..records import record
 from .activations import Function, curve, functions, slope
 from .opening import Opened, open_loops
 
@@ -94,7 +95,7 @@ class Watching:
         return replace(self.program, inputs=alone, params=(), states=(), noises=())
 
 
-@dataclass
+@record(frozen=False)
 class _Domain:
     """The nodes of the program, or of the body of one of its loops."""
 
@@ -186,7 +187,7 @@ def _body(loop: Node, outer: _Domain) -> _Domain:
 
 
 # --------------------------------------------------------------------------- the sites
-@dataclass
+@record(frozen=False)
 class _Draft:
     """A site before the loops are open: nodes of the program, or of a body."""
 

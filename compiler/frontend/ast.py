@@ -31,7 +31,8 @@ from collections.abc import Iterator
 from dataclasses import field, fields
 from typing import Literal
 
-from ..records import record
+from gradc.records import record
+
 from ..source import Source, Span
 
 Kind = Literal["real", "int", "bool"]

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gradc.records import record
+
 from ..errors import syntax
 from ..errors.form import Diagnostic, did_you_mean
-from ..records import record
 from ..source import Span
 from . import ast
 from .scan import (

@@ -12,7 +12,9 @@ under each other on neighbouring lines, they do again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..errors.form import Reporter
 from ..source import Source
@@ -29,7 +31,7 @@ _TIGHT_BEFORE = frozenset(("COMMA", "SEMICOLON", "RPAR", "RSQB", "TRANSPOSE", "P
 _TIGHT_BEHIND = frozenset(("LPAR", "LSQB", "POW"))
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Line:
     """One line of the text: its tokens, their text laid out, and what may be aligned."""
 

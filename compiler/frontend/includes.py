@@ -9,8 +9,10 @@ device) is refused before anything is opened.
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
+
+from gradc.records import record
 
 from ..errors import names
 from ..errors.form import Reporter
@@ -20,7 +22,7 @@ from .modules import Module
 from .scan import Limits
 
 
-@dataclass
+@record(frozen=False)
 class Loader:
     """Finds and reads the libraries of one compilation; each file once."""
 

@@ -13,11 +13,12 @@ functions is first asked for, and once per process.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 
-from ..records import record
+from gradc.records import record
+
 from ..source import Source, Span
 from . import ast
 from .parser import parse
@@ -48,7 +49,7 @@ class Found:
     function: ast.Function
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Module:
     """What one file defines at its top level (for `std`: all files of the folder)."""
 
@@ -109,7 +110,7 @@ class Module:
 _DEFINITION = re.compile(r"^(?:fn|layer)\s+([^\W\d]\w*)", re.MULTILINE)
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class StandardLibrary(Module):
     """The module `std`: knows which file defines what, parses a file when it is needed."""
 

@@ -7,10 +7,11 @@ border of a function names are seen but not continued: an equation there makes a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
-from ..records import record
+from gradc.records import record
+
 from ..source import Span
 from . import ast
 from .modules import Module
@@ -66,7 +67,7 @@ class Binding:
         return f"{article} {self.shown} (line {self.line})"
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Level:
     """The names of one block."""
 

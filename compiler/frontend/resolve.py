@@ -23,9 +23,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from gradc.records import record
+
 from ..errors import names
 from ..errors.form import Diagnostic, Reporter, did_you_mean
-from ..records import record
 from ..source import Span
 from . import ast
 from .check import Check

@@ -20,11 +20,12 @@ import math
 import re
 import unicodedata
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..errors import text as text_prose
 from ..errors.form import Reporter
-from ..records import record
 from ..source import Source, Span
 
 
@@ -164,7 +165,7 @@ OPERAND_ENDS = frozenset(
 )
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Word:
     """A token: the name of its terminal, its text, its line and its place."""
 
@@ -182,7 +183,7 @@ class Word:
         return self.text
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Comment:
     """A comment: the text from `#` on, its place, and how many tokens stand before it."""
 
@@ -193,7 +194,7 @@ class Comment:
     own_line: bool
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Scan:
     """What scanning a source gives.
 

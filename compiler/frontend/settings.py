@@ -9,9 +9,11 @@ reaches inside (`--set train.optimizer.lr=0.1`) and has the same grammar.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 from typing import Any
+
+from gradc.records import record
 
 from ..errors import settings as prose
 from ..errors.form import Reporter, did_you_mean
@@ -36,7 +38,7 @@ _ARTICLES = {"optimizer": "an", "schedule": "a"}
 _TARGETS = {"batch": "size", "data": "input", "scale": "input", "window": "size"}
 
 
-@dataclass
+@record(frozen=False)
 class Settings:
     """Checks settings one by one and collects their values."""
 
@@ -96,7 +98,7 @@ class Settings:
         self.values[key] = [*entries, [target, value]]
 
 
-@dataclass
+@record(frozen=False)
 class One:
     """One setting while it is checked: `option` is "" in a file."""
 

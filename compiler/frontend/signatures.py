@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..records import record
+from gradc.records import record
 
 Form = Literal["positional", "keyword", "many", "sizes"]
 

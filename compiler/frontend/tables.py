@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..records import record
+from gradc.records import record
 
 HERE = Path(__file__).parent
 GRAMMAR = HERE / "net.lark"

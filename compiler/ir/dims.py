@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from ..records import record
+from gradc.records import record
 
 Monomial = tuple[str, ...]  # sorted symbols; a symbol may repeat: N * N
 Coefficient = Fraction | int

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..records import record
+from gradc.records import record
+
 from .dims import Shape
 from .op import Kind, Op
 

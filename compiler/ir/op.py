@@ -25,10 +25,11 @@ template with ``keepdims=True`` taken out).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..records import record
+from gradc.records import record
+
 from .dims import Shape
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Op:
         return f"Op({self.name})"
 
 
-@dataclass
+@record(frozen=False)
 class Registry:
     """The ops by name, in order of declaration."""
 

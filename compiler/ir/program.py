@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal
 
-from ..records import record
+from gradc.records import record
+
 from .dims import Dim
 from .graph import Graph
 from .node import Node, Number

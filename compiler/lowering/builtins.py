@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from gradc.records import record
+
 from ..errors import axes as axes_prose
 from ..errors import indexing as indexing_prose
 from ..errors import kinds as kinds_prose
@@ -21,7 +23,6 @@ from ..ir.node import Node
 from ..ir.op import Kind
 from ..ir.program import Check
 from ..ops import derived
-from ..records import record
 from ..source import Span
 from . import patterns
 from .calls import Passed

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradc.records import record
+
 from ..errors import calls as prose
 from ..frontend import ast
 from ..frontend.signatures import Primitive
 from ..ir.dims import ONE, Dim, Shape
-from ..records import record
 from ..source import Span
 from .context import Lowering
 from .operators import as_kind

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
+
+from gradc.records import record
 
 from ..errors import calls as calls_prose
 from ..errors import program as program_prose
@@ -22,7 +24,6 @@ from ..ir.dims import Dim, Shape
 from ..ir.graph import Graph
 from ..ir.node import Node, Origin
 from ..ir.program import Binding, Check, Constant, Equation, Input, Param, Root
-from ..records import record
 from ..source import Source, Span
 from .scopes import Scope
 from .sizes import as_size, luck, whole_check
@@ -42,7 +43,7 @@ class Made:
     owner: tuple[int, ...]  # the calls and the declaration that made it, by id
 
 
-@dataclass
+@record(frozen=False)
 class Shared:
     """What the two modes of a program have in common."""
 
@@ -70,7 +71,7 @@ class Shared:
     calls: int = 0  # inlined so far
 
 
-@dataclass
+@record(frozen=False)
 class Frame:
     """A block on its way through lowering."""
 
@@ -112,7 +113,7 @@ def indexed(name: str, indices: tuple[int, ...]) -> str:
     return name + "".join(f"[{i}]" for i in indices)
 
 
-@dataclass
+@record(frozen=False)
 class Lowering:
     """One run through the program in one mode."""
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradc.records import record
+
 from ..autodiff import rows
 from ..errors import loops as loops_prose
 from ..errors import program as prose
@@ -22,7 +24,6 @@ from ..ir.graph import ancestors, topological
 from ..ir.node import Node, Origin
 from ..ir.program import Equation, Input, Mode, Program, Root, Rows
 from ..ops.loops import parts as loop_parts
-from ..records import record
 from .context import Lowering, Made, Shared
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gradc.records import record
+
 from ..errors import indexing as indexing_prose
 from ..errors import loops as loops_prose
 from ..frontend import ast
 from ..ir.dims import ONE, STRETCH, Dim, plain
 from ..ir.node import Node
 from ..ir.program import Check
-from ..records import record
 from ..source import Span
 from .context import Lowering
 from .operators import Given, as_kind

@@ -11,7 +11,9 @@ and `y[:, t] = e` has become a value with the steps on that axis.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from gradc.records import record
 
 from ..errors import loops as prose
 from ..frontend import ast
@@ -30,7 +32,7 @@ from .values import UNKNOWN, Mistake, Thing, Unknown, Value, value_of, what
 Block = Callable[[Lowering, Sequence[ast.Statement]], "Thing | None"]
 
 
-@dataclass
+@record(frozen=False)
 class Loop:
     """A loop whose body is being lowered."""
 

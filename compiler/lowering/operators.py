@@ -8,6 +8,8 @@ made: shapes follow rules B1 to B3 of `ir.dims.broadcast`, and the DAG has equal
 
 from __future__ import annotations
 
+from gradc.records import record
+
 from ..errors import broadcasting as broadcasting_prose
 from ..errors import kinds as kinds_prose
 from ..errors import sizes as sizes_prose
@@ -15,7 +17,6 @@ from ..errors.form import Diagnostic
 from ..ir.dims import Dim, Mismatch, Shape, broadcast, plain
 from ..ir.node import Node
 from ..ir.op import Kind
-from ..records import record
 from ..source import Span
 from . import sizes
 from .context import Lowering

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
-from ..records import record
+from gradc.records import record
 
 Role = Literal["input", "param", "const", "argument", "index", "root"]
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Scope:
     """The names of one block.
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradc.records import record
+
 from ..errors.form import Diagnostic
 from ..frontend import ast
 from ..frontend.signatures import Primitive
 from ..ir.dims import Dim, Shape, plain, show
 from ..ir.node import Node, Number
 from ..ir.op import Kind
-from ..records import record
 from ..source import Span
 
 if TYPE_CHECKING:

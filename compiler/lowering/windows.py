@@ -19,13 +19,14 @@ always, else if the stride divides, which is checked when the data are there.
 
 from __future__ import annotations
 
+from gradc.records import record
+
 from ..errors import windows as prose
 from ..ir.dims import ONE, Dim, Shape, plain
 from ..ir.dims import size as elements
 from ..ir.node import Node
 from ..ir.program import Check
 from ..ops import derived
-from ..records import record
 from .builtins import Args, Function, Silent
 from .context import Lowering
 from .values import Items, Mistake, Text, Unknown, Value, value_of

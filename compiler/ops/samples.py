@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal
 
-from ..records import record
+from gradc.records import record
 
 INFINITY = float("inf")
 

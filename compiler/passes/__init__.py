@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from gradc.records import record
+
 from ..ir.graph import Graph, topological
 from ..ir.node import Node
 from ..ir.program import Joint
-from ..records import record
 from . import (
     affine,
     expand,

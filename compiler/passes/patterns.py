@@ -23,9 +23,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gradc.records import record
+
 from ..ir.graph import Graph, rebuild
 from ..ir.node import Node, Number
-from ..records import record
 from .bodies import LOOPED, Bodies
 from .uses import results_alone
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from gradc.records import record
 
 from ..ir.dims import size
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..ir.program import Joint
-from ..records import record
 from . import affine
 from .mapping import State, program_roots
 from .patterns import Rewriter
@@ -178,7 +179,7 @@ def _core(n: Node) -> Node:
 
 
 # ----------------------------------------------------------------------------- the slope
-@dataclass
+@record(frozen=False)
 class _Term:
     """A product: scalars, arrays, and arrays that it is divided by."""
 

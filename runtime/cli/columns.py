@@ -11,13 +11,13 @@ program as comments.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import delimited
+from ..records import record
 from .exits import Exit, Failure, UsageError
 from .options import suggestion
 
@@ -28,7 +28,7 @@ ROW_NUMBERS = ("", "id", "index", "row", "no", "nr")
 NO_COLUMN = np.empty(0)
 
 
-@dataclass(frozen=True)
+@record
 class Column:
     """One column: its numbers without those that are missing, or its words."""
 
@@ -117,7 +117,7 @@ class Column:
         return self.title if fits and free else default
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """A file's columns. `header` is false where its first row is numbers."""
 

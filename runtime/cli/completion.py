@@ -11,8 +11,8 @@ import argparse
 import importlib
 import json
 from argparse import Namespace
-from dataclasses import dataclass
 
+from ..records import record
 from .exits import Exit
 from .options import Parser, add_common
 from .terminal import Terminal
@@ -21,7 +21,7 @@ SUMMARY = "a script that lets the shell complete verbs and flags"
 SHELLS = ("bash", "zsh", "fish")
 
 
-@dataclass(frozen=True)
+@record
 class Flag:
     """One flag of a verb: its spellings, its help, and what may follow it."""
 

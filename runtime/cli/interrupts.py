@@ -15,17 +15,17 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..records import record
 from .exits import Exit, Stopped
 
 if TYPE_CHECKING:
     from ..trainer import Trainer
 
 
-@dataclass
+@record(frozen=False)
 class Signals:
     """Which signal has come, and the training that it ends."""
 

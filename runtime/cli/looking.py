@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..records import record
 from .programs import load
 from .subjects import MOST_BATCHES, ROWS, Subject, batches_of
 
@@ -35,7 +36,7 @@ FEWEST_BATCHES = 3
 NUDGE = 1e-3  # of a parameter's root mean square: a small step down the gradient
 
 
-@dataclass
+@record(frozen=False)
 class Looked:
     """What was seen, and the site of each spot."""
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from ..records import record
 
 if TYPE_CHECKING:
     from gradc.compiler import Source
@@ -23,7 +24,7 @@ CHARACTER, HEIGHT, GAP, LAYER = 6.7, 26.0, 18.0, 62.0
 MOST = 200  # boxes
 
 
-@dataclass
+@record(frozen=False)
 class Box:
     """A statement: its kind, what it says, what it defines and reads, its layer."""
 

@@ -13,11 +13,12 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..blas import prepare_blas
+from ..records import record
 from .exits import Exit, UsageError
 from .options import Parser, add_common, names, repeated, sizes, suggestion
 from .programs import (
@@ -128,7 +129,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
     return Exit.OK
 
 
-@dataclass(frozen=True)
+@record
 class Subject:
     """What predicts: a network, its weights, and how data are prepared for it."""
 

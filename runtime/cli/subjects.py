@@ -13,10 +13,11 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..records import record
 from .options import sizes as sizes_in
 from .programs import in_time, load, open_run, options_of, source_of
 
@@ -36,7 +37,7 @@ LARGEST_BATCH = 4096  # rows of a table that is otherwise used whole
 DRAWN = 64  # rows that are drawn where there are no data
 
 
-@dataclass(frozen=True)
+@record
 class Subject:
     """What to look at: a program, its parameters, its data."""
 

@@ -14,8 +14,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
+
+from ..records import record
 
 BOLD, RED, GREEN, YELLOW, DIM = "1", "1;31", "32", "33", "2"
 
@@ -36,7 +37,7 @@ def wants_color(
     return stream.isatty() and env.get("TERM") != "dumb"
 
 
-@dataclass
+@record(frozen=False)
 class Terminal:
     """Where messages go. `color` is that of stderr."""
 

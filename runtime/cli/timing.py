@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import process_time, thread_time_ns
 from typing import TYPE_CHECKING, Any
 
+from ..records import record
 from .exits import UsageError
 from .terminal import columns
 
@@ -133,7 +134,7 @@ def _step(network: Network, sizes: Mapping[str, int], dtype: str) -> Callable[[]
 
 
 # --------------------------------------------------------------------------- compare
-@dataclass(frozen=True)
+@record
 class Method:
     """One way to a whole gradient: how long, how often forward, how wrong."""
 
@@ -144,7 +145,7 @@ class Method:
     crossing: float  # parameters from which on backprop is faster
 
 
-@dataclass(frozen=True)
+@record
 class Comparison:
     """Backprop and three kinds of differences on one net."""
 

@@ -15,11 +15,11 @@ import argparse
 import json
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..blas import prepare_blas
+from ..records import record
 from .config import DEFAULTS, given, origins, print_config, rows
 from .exits import Exit, UsageError
 from .options import Parser, add_common, assignments, positive, repeated, whole
@@ -232,7 +232,7 @@ def run(args: Namespace, terminal: Terminal) -> Exit:
 # ------------------------------------------------------------------------ preparation
 
 
-@dataclass(frozen=True)
+@record
 class Prepared:
     """What a training is of: a program and its settings, and the run that goes on."""
 

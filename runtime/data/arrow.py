@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 from .delimited import Delimited
 
 BLOCK = 65_536  # rows that are read together
 Column = NDArray[np.float64] | list[str]
 
 
-@dataclass(frozen=True)
+@record
 class ArrowTable(Delimited):
     """A table without lines: a cell's place is its row, from 1, and its column."""
 

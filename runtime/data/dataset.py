@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 from ..sizes import Signature, bind, check, row_dim, row_dims, show_type, symbols, value
 from .cells import is_classes, missing_rows, refuse_kinds, refuse_missing
 from .reading import Raw, Reading, Text, read
@@ -66,7 +67,7 @@ class Dataset:
         return self.valid if self.valid is not None else self.train.consecutive()
 
 
-@dataclass
+@record(frozen=False)
 class _Work:
     """What the steps of `load` share."""
 

@@ -16,7 +16,6 @@ import math
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 
 LARGEST_FILE = 2**31  # bytes of text, after unpacking
 PIECE = 2**24  # bytes that are asked for together
@@ -31,7 +31,7 @@ SHOWN = 5  # places that one message names
 _NONE = frozenset({"", "na", "n/a", "nan", "?"})  # of a column of numbers
 
 
-@dataclass(frozen=True)
+@record
 class Delimited:
     """A file's cells. `numbers` is NaN where a cell is no finite number.
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import DataError
+from ..records import record
 
 Columns = dict[str, tuple[int, ...]]
 
 
-@dataclass(frozen=True)
+@record
 class Wanted:
     """An input that a table feeds. `width` is None where the data decide.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 from ..sizes import Signature, row_dim, show_type, symbols, value
 from . import delimited
 from .arrays import Archive, load_npy
@@ -30,7 +31,7 @@ from .sources import File, Next, Source, Sources, Value, form, locate
 Entry = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Raw:
     """The cells of one input. `values` has rows first, NaN where a cell is no number.
 
@@ -86,7 +87,7 @@ class Raw:
         return str(self.values[row].reshape(-1)[cell])
 
 
-@dataclass(frozen=True)
+@record
 class Text:
     """A text for an input of codes; `later` is 1 for the text one character later."""
 
@@ -102,7 +103,7 @@ class Text:
         return len(self.entry["shape"]) == 2
 
 
-@dataclass
+@record(frozen=False)
 class Reading:
     """What was read, by input: cells in rows, texts, and values without rows."""
 
@@ -112,7 +113,7 @@ class Reading:
     files: list[str] = field(default_factory=list)
 
 
-@dataclass
+@record(frozen=False)
 class _Context:
     """What reading a file has to know, and what was read before it."""
 

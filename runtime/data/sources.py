@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..records import record
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ class File:
     kept: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Value:
     """One number or truth value for a scalar input."""
 
     value: float | bool
 
 
-@dataclass(frozen=True)
+@record
 class Next:
     """The windows of another input's text, one character later."""
 

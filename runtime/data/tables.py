@@ -13,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 from ..streams import stream
 from .text import Characters, Windows
 from .transforms import Held, Lazy
@@ -31,7 +32,7 @@ SAMPLE = 2**18  # cells of a column that its fingerprint looks at
 GATHER = 2**20  # cells that are put in an epoch's order at once
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """The inputs of one row dim. `draws` is the number of rows that make an epoch.
 
@@ -96,7 +97,7 @@ class Table:
             cycle, skipped = cycle + 1, 0
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """Rows of every table, and the inputs that have no rows and are given whole."""
 

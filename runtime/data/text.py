@@ -13,13 +13,13 @@ is the next piece of the text).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 
 
 def vocabulary(*texts: str) -> str:
@@ -45,7 +45,7 @@ def encode(text: str, characters: str, name: str) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
-@dataclass(frozen=True)
+@record
 class Windows:
     """Rows of `width` codes at `starts`, each `offset` characters later."""
 
@@ -75,7 +75,7 @@ class Windows:
         return self.take(np.arange(start, min(stop, len(self))))
 
 
-@dataclass(frozen=True)
+@record
 class Characters:
     """Rows of one code each, in the order of the text, each `offset` characters later."""
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..records import record
 from ..sizes import limits
 from .cells import Rows, blocks, is_classes, refuse
 from .reading import Raw
@@ -26,7 +27,7 @@ from .reading import Raw
 LAZY = 2**28  # bytes of a mapped file from which on rows are converted when asked for
 
 
-@dataclass(frozen=True)
+@record
 class Scale:
     """(x - shift) / spread, entry by entry."""
 
@@ -35,7 +36,7 @@ class Scale:
     spread: NDArray[np.float64]
 
 
-@dataclass
+@record(frozen=False)
 class Transforms:
     """All that was fitted on the training part. It is saved with the weights."""
 
@@ -297,7 +298,7 @@ def check_range(
         refuse(raw, cells, f"is outside of {low}…{high - 1}", note)
 
 
-@dataclass(frozen=True)
+@record
 class Lazy:
     """Rows of a mapped file, converted when they are asked for."""
 
@@ -323,7 +324,7 @@ class Lazy:
         return convert(self.raw, self.rows[start:stop], self.transforms, self.dtype)
 
 
-@dataclass(frozen=True)
+@record
 class Held:
     """Rows in memory."""
 

@@ -7,9 +7,10 @@ parameter by its path, an input by its name), a sentence, the figures that show 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..records import record
 from .measures import Parameter
 
 Subject = tuple[str, int | str]  # ("site", 3), ("parameter", "W1"), ("input", "x")
@@ -38,7 +39,7 @@ IDS = (
 """Every finding that there is, in the order in which a report tells those of one line."""
 
 
-@dataclass(frozen=True)
+@record
 class Finding:
     """One thing that is wrong: where, in a sentence, by which figures, and what to try."""
 
@@ -51,7 +52,7 @@ class Finding:
     copies: int = 1  # of one line: how many have the same fault
 
 
-@dataclass(frozen=True)
+@record
 class Spot:
     """A site and its numbers. `below` are the sites of layers that it leads to."""
 
@@ -63,7 +64,7 @@ class Spot:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass
+@record(frozen=False)
 class Seen:
     """All that one look at a network gave."""
 

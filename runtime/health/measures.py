@@ -10,12 +10,13 @@ entries along one axis; all other axes are examples (rows, places, steps). Nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records import record
 from .thresholds import ASTRAY, CLOSED, FLAT, OFF, PEAKED
 
 Array = NDArray[Any]
@@ -28,7 +29,7 @@ def grid(places: int) -> Array:
     return np.sinh(np.linspace(-9.9, 9.9, places))
 
 
-@dataclass(frozen=True)
+@record
 class Shape:
     """What kind of function an activation is.
 
@@ -69,7 +70,7 @@ def shape_of(z: Array, value: Array, slope: Array) -> Shape | None:
 
 
 # ------------------------------------------------------------------------------ spreads
-@dataclass
+@record(frozen=False)
 class Spread:
     """An array's entries over all batches: their mean square, a sample, whether they are finite."""
 
@@ -130,7 +131,7 @@ def by_unit(array: Array, axis: int | None) -> Array:
 
 
 # -------------------------------------------------------------------- records of sites
-@dataclass
+@record(frozen=False)
 class Layer:
     """z and δ of a product with a weight; of one that reads the data, their features too."""
 
@@ -161,7 +162,7 @@ class Layer:
         return found
 
 
-@dataclass
+@record(frozen=False)
 class Activation:
     """How many entries of each unit are flat, off, closed, or flat on the wrong side."""
 
@@ -227,7 +228,7 @@ class Activation:
         return self.slopes / self.entries if self.entries else 0.0
 
 
-@dataclass
+@record(frozen=False)
 class Softmax:
     """Rows of probabilities: how many are peaked, and how many of these astray."""
 
@@ -264,7 +265,7 @@ class Softmax:
         self.wrong += int((peaked & counted & (size > ASTRAY * g)).sum())
 
 
-@dataclass
+@record(frozen=False)
 class Norm:
     """Variances under a root: how many are less than the ε beside them."""
 
@@ -282,7 +283,7 @@ class Norm:
             self.largest = max(self.largest, float(v.max()))
 
 
-@dataclass
+@record(frozen=False)
 class Table:
     """Which rows of a table the data named."""
 
@@ -306,7 +307,7 @@ class Table:
             self.delta.add(delta)
 
 
-@dataclass
+@record(frozen=False)
 class Carry:
     """By step, in the order of the steps: Σ h² and Σ δ² of what a loop hands on."""
 
@@ -351,7 +352,7 @@ def _longer(so_far: Array, more: Array) -> Array:
     return total
 
 
-@dataclass
+@record(frozen=False)
 class Classes:
     """What was answered, and what would have been right."""
 
@@ -368,7 +369,7 @@ class Classes:
         self.rows += int(np.size(label))
 
 
-@dataclass
+@record(frozen=False)
 class Parameter:
     """A parameter, its mean gradient, and whether any batch moved it."""
 

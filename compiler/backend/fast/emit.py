@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from gradc.records import record
+
 from ...ir.node import Node
-from ...records import record
 from ..comments import Commentary
 from ..layout import broken
 from ..plan import Plan, Settings

@@ -11,10 +11,11 @@ product can lie from the start
 
 from __future__ import annotations
 
+from gradc.records import record
+
 from ...ir.dims import Dim
 from ...ir.node import Node
 from ...ops.layout import inverse
-from ...records import record
 from ..pyast import index_text
 from .frame import Frame, splits
 from .values import Value

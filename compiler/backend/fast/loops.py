@@ -16,8 +16,9 @@ For the plan a loop is one instruction: what it touches outside lives for all of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from gradc.records import record
 
 from ...ir.dims import Dim, Shape
 from ...ir.node import Node
@@ -34,7 +35,7 @@ LINE = 16
 """Numbers by which such rows are set apart: a cache line."""
 
 
-@dataclass
+@record(frozen=False)
 class Entry:
     """A variable of the loop and what it goes over: entries of an array, or another text."""
 

@@ -10,7 +10,9 @@ names are known only when places are; `TOKEN` finds them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ...ir.dims import Shape, size
 from ...ir.node import Node
@@ -24,7 +26,7 @@ few places of it, and BLAS, which packs many rows at once, then waits for memory
 [32, 400] and [400, 2048] takes 1.4 times as long with OpenBLAS's AVX-512 kernel."""
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Root:
     """Memory or a name. Exactly one of storage, local and made says what it is.
 
@@ -52,7 +54,7 @@ class Root:
         return any(size(shape[:i]) == rows for i in range(1, len(shape) + 1))
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Value:
     """A root, or a view of one. `origin`: the contiguous value that it is, turned by `perm`."""
 
@@ -80,7 +82,7 @@ class Value:
         return self.root.storage
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Instruction:
     """Some lines of code with one result."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial, reduce
+
+from gradc.records import record
 
 from ...ir.dims import Dim, Shape
 from ...ir.graph import Graph, topological
@@ -22,7 +24,7 @@ from .lifting import ALL, REWRITING, lifted
 GROUPED = ("add", "mul")
 
 
-@dataclass
+@record(frozen=False)
 class Draft:
     """A loop while it is written: its formals bear a tag, which no other loop has.
 

@@ -1,7 +1,7 @@
-"""Frozen records that are quick to declare and quick to make.
+"""Records that are quick to declare and quick to make: for the compiler and the runtime.
 
-A program that imports the compiler declares some two hundred of them, and a compilation makes
-tens of thousands. A frozen dataclass has six methods, each of them compiled from a text of its
+The command declares two hundred of them before it begins, and a compilation makes tens of
+thousands. A frozen dataclass has six methods, each of them compiled from a text of its
 own, and its `__init__` sets each field by `object.__setattr__`, since its own refuses. A
 `record` is a dataclass too (`fields`, `replace`, `asdict` and `match` take it for one), but
 its `__init__`, `__eq__` and `__hash__` are compiled when they are first called, and the other
@@ -32,29 +32,34 @@ T = TypeVar("T")
 def record(cls: type[T], /) -> type[T]: ...
 @overload
 def record(
-    *, kw_only: bool = False, eq: bool = True
+    *, frozen: bool = True, kw_only: bool = False, eq: bool = True
 ) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(
-    cls: type[T] | None = None, /, *, kw_only: bool = False, eq: bool = True
+    cls: type[T] | None = None,
+    /,
+    *,
+    frozen: bool = True,
+    kw_only: bool = False,
+    eq: bool = True,
 ) -> type[T] | Callable[[type[T]], type[T]]:
-    """A frozen dataclass with slots: `@record`, `@record(kw_only=True)`.
+    """A dataclass with slots, and frozen unless it says otherwise: `@record(frozen=False)`.
 
-    It is compared by value, or with `eq=False` by identity.
+    It is compared by value, or with `eq=False` by identity. What has attributes beside its
+    fields, a cached property say, needs a `__dict__` and stays a dataclass.
     """
 
     def decorate(given: type[T]) -> type[T]:
         made = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(
             given
         )
-        written = ("__init__", "__eq__", "__hash__") if eq else ("__init__",)
-        methods: dict[str, Callable[..., Any]] = {
-            **{name: _unwritten(made, name) for name in written},
-            "__repr__": _repr,
-            "__setattr__": _refuse_to_assign,
-            "__delattr__": _refuse_to_delete,
-            "__setstate__": _set_state,
-        }
+        methods: dict[str, Any] = {"__repr__": _repr}
+        for name in ("__init__", "__eq__", "__hash__") if eq else ("__init__",):
+            methods[name] = _unwritten(made, name)
+        if frozen:
+            methods |= _FROZEN
+        elif eq:
+            methods["__hash__"] = None
         for name, method in methods.items():
             if name not in given.__dict__:
                 setattr(made, name, method)
@@ -103,11 +108,9 @@ def _values(cls: type[Any], of: str) -> str:
 
 def _init(cls: type[Any], known: dict[str, Any]) -> tuple[str, list[str]]:
     """`__init__`: fields in order, those by keyword alone behind a `*`; then its lines."""
-    plain = {k: getattr(object, k) for k in ("__setattr__", "__delattr__")}
-    twin = type(cls.__name__, cls.__bases__, {"__slots__": cls.__slots__, **plain})
-    known |= {"become": object.__setattr__, "twin": twin, "MISSING": MISSING}
+    known["MISSING"] = MISSING
     formals: dict[bool, list[str]] = {False: ["self"], True: ["*"]}
-    body = ["become(self, '__class__', twin)"]
+    body = []
     for f in fields(cls):
         if not f.init:
             continue
@@ -121,7 +124,12 @@ def _init(cls: type[Any], known: dict[str, Any]) -> tuple[str, list[str]]:
             value = f"make_{name}() if {name} is MISSING else {name}"
         formals[f.kw_only is True].append(name + default)
         body.append(f"self.{name} = {value}")
-    body.append("self.__class__ = cls")
+    setter: object = cls.__setattr__
+    if setter is _refuse_to_assign:
+        plain = {k: getattr(object, k) for k in ("__setattr__", "__delattr__")}
+        twin = type(cls.__name__, cls.__bases__, {"__slots__": cls.__slots__, **plain})
+        known |= {"become": object.__setattr__, "twin": twin}
+        body = ["become(self, '__class__', twin)", *body, "self.__class__ = cls"]
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     named = formals[True] if len(formals[True]) > 1 else []
@@ -145,3 +153,10 @@ def _set_state(self: object, state: tuple[None, dict[str, Any]]) -> None:
     """What `copy` and `pickle` put into an object that has no values yet."""
     for name, value in state[1].items():
         object.__setattr__(self, name, value)
+
+
+_FROZEN = {
+    "__setattr__": _refuse_to_assign,
+    "__delattr__": _refuse_to_delete,
+    "__setstate__": _set_state,
+}
