@@ -14,11 +14,13 @@ CASES = {  # rows of the table, their width, how many are taken, and what adds t
     "one product": (9, 70, 300, "np.dot(which_T"),
     "wide": (9, 300, 40, "add_rows("),
     "blocks": (90, 70, 300, "add_rows("),
-    "many places": (1000, 66, 260, "add_rows("),
+    "many places": (400, 66, 260, "add_rows("),
     "narrow": (90, 3, 300, "add_narrow_rows("),
     "narrow blocks": (90, 60, 300, "add_narrow_rows("),
     "single numbers": (90, 1, 300, "np.add.at("),
     "wide blocks": (90, 300, 150, "add_rows("),
+    "apart": (900, 40, 300, "add_rows_apart("),
+    "blocks apart": (500, 150, 460, "add_rows_apart("),
 }
 PROGRAM = """input text: int[N, T]
 input x: [N, T, {width}]
