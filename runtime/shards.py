@@ -43,9 +43,7 @@ LEAST_ADDED = 1 << 18  # numbers: fewer are added by one thread
 LEAST_ROWS = 256  # of a shard's products: adding a gradient costs what 7 to 16 rows do
 LARGE = 1 << 21  # numbers in the buffers of a shard that is cut again, to save memory
 FEWEST_ROWS = 128  # as long as they have so many rows
-ROWS_OF_TWO = (
-    120  # of one of two: in half a batch of 256, whose biases count as parameters
-)
+ROWS_OF_TWO = 120  # of one of two: half a batch of 256, less what biases count for
 # What the rule counts with, on every machine: K is a matter of the program and the batch.
 PRODUCTS = 80e9  # operations of a product of matrices a second
 BYTES = 10e9  # of memory a second
