@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from ..ir.program import Equation
 from .comments import Commentary
 from .names import base_of
-from .pyast import WIDTH, listing, unpacking
-from .rolled import RESULTS, TOKEN, Loop, Unit, pattern
+from .pyast import WIDTH, listing, remarked, unpacking
+from .rolled import RESULTS, TOKEN, Loop, Unit, counting, pattern
 from .sources import Source
 from .statements import Statement
 
@@ -52,9 +52,9 @@ def loop_lines(
     else:
         lines.append(f"    # {e.repeat}")
     if loop.common:
-        lines += [_with_shape(f"    {spell(s.text)}", s) for s in loop.common]
+        lines += [remarked(f"    {spell(s.text)}", s.comment) for s in loop.common]
         lines += begin
-    lines.append(f"    for i in {_range(loop, backward)}:")
+    lines.append(f"    for i in {counting(loop.low, loop.high, backward)}:")
     entering = _taken(loop) if backward else _entering(loop, params)
     lines += entering
     body = len(lines)
@@ -73,13 +73,6 @@ def loop_lines(
     if k == loop.append_at and not backward:
         lines += _appended(loop)
     return lines + store.rest() + [f"    {text}" for text in loop.tail]
-
-
-def _range(loop: Loop, backward: bool) -> str:
-    """What the loop counts."""
-    stop = loop.high + 1
-    span = f"range({stop})" if loop.low == 0 else f"range({loop.low}, {stop})"
-    return f"reversed({span})" if backward else span
 
 
 def _taken(loop: Loop) -> list[str]:
@@ -132,13 +125,13 @@ class _Store:
         base = base_of(s.target)
         line, key = PAD + text, self.left.get(base)
         if key is None or not _alone(self.unit, s):
-            return [_with_shape(line, s) if shape else line]
+            return [remarked(line, s.comment) if shape else line]
         del self.left[base]
         entry = f'{PAD}{self.table}[f"{key}"]'
         if text.startswith(f"{base} = ") and len(entry + text) - len(base) <= WIDTH:
             line = entry + text[len(base) :]
-            return [_with_shape(line, s) if shape else line]
-        return [_with_shape(line, s) if shape else line, f"{entry} = {base}"]
+            return [remarked(line, s.comment) if shape else line]
+        return [remarked(line, s.comment) if shape else line, f"{entry} = {base}"]
 
     def rest(self) -> list[str]:
         """The results that have not been put there yet."""
@@ -151,12 +144,6 @@ def _alone(unit: Unit, s: Statement) -> bool:
         if t is not s and (t.target == s.target or s.target in TOKEN.findall(t.text)):
             return False
     return True
-
-
-def _with_shape(line: str, s: Statement) -> str:
-    """The line with its shape behind it, where there is room."""
-    fits = s.comment and len(line) + 4 + len(s.comment) <= WIDTH
-    return f"{line}  # {s.comment}" if fits else line
 
 
 def _one_shape(loop: Loop) -> list[bool]:

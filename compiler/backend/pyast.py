@@ -367,6 +367,24 @@ def listing(
     return [f"{pad}{head}", *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]
 
 
+def taking(items: Sequence[str], source: str) -> list[str]:
+    """`a, b = saved`: the whole of a tuple, at the indentation of a function."""
+    if not items:
+        return []
+    if len(items) == 1:
+        return [f"    ({items[0]},) = {source}"]
+    one = f"    {', '.join(items)} = {source}"
+    if len(one) <= WIDTH:
+        return [one]
+    return listing("(", items, f") = {source}", 4, lone=True)
+
+
+def remarked(line: str, remark: str) -> str:
+    """The line with a remark behind it, such as a shape, where there is room."""
+    fits = remark and len(line) + 4 + len(remark) <= WIDTH
+    return f"{line}  # {remark}" if fits else line
+
+
 def unpacking(rows: Sequence[tuple[str, str]], indent: int) -> list[str]:
     """`W, b = params["h.W"], params["h.b"]`: of one owner, as many as fit on a line."""
     lines: list[str] = []

@@ -39,6 +39,8 @@ from .pyast import (
     listing,
     number,
     printable,
+    remarked,
+    taking,
     unpacking,
 )
 from .pyast import name as named
@@ -337,7 +339,7 @@ class Module:
             items = [self._final(self.names.of[n]) for n in rolled.saved]
             items += [self.spell(s) for s in extra]
             items += rolled.lists
-            lines += self._unpack_saved(items)
+            lines += taking(items, "saved")
             unpacked = rolled.unpacked
         for table in TABLES:
             rows = [
@@ -384,10 +386,7 @@ class Module:
         ]
         pad = " " * indent
         for s in block.statements:
-            text = pad + self._final_text(s.text)
-            if s.comment and len(text) + 4 + len(s.comment) <= WIDTH:
-                text += f"  # {s.comment}"
-            lines.append(text)
+            lines.append(remarked(pad + self._final_text(s.text), s.comment))
         return lines
 
     def _loop(self, loop: Loop, comments: Commentary, f: Function) -> list[str]:
@@ -418,16 +417,6 @@ class Module:
         left, right = (", ".join(row[i] for row in rows) for i in (0, 1))
         one = f"    {left} = {right}"
         return [one] if rows and len(one) <= WIDTH else unpacking(rows, 4)
-
-    def _unpack_saved(self, items: list[str]) -> list[str]:
-        if not items:
-            return []
-        if len(items) == 1:
-            return [f"    ({items[0]},) = saved"]
-        one = "    " + ", ".join(items) + " = saved"
-        if len(one) <= WIDTH:
-            return [one]
-        return listing("(", items, ") = saved", 4, lone=True)
 
     def _result(self, f: Function, rolled: Rolled, extra: Sequence[str]) -> list[str]:
         def text(n: Node) -> str:

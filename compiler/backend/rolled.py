@@ -179,6 +179,16 @@ def pattern(path: str, index: int) -> str:
     number = re.compile(r"\d+").match(path, last) if found else re.search(r"\d+$", path)
     if number is None or not (found or path[: number.start()].endswith(".")):
         return path
-    offset = int(number[0]) - index
-    inside = "i" if offset == 0 else f"i {'+' if offset > 0 else '-'} {abs(offset)}"
+    inside = counted(int(number[0]) - index)
     return f"{path[: number.start()]}{{{inside}}}{path[number.end() :]}"
+
+
+def counted(more: int) -> str:
+    """The number of another copy, seen from copy `i`: `i`, `i + 1`, `i - 1`."""
+    return "i" if more == 0 else f"i {'+' if more > 0 else '-'} {abs(more)}"
+
+
+def counting(low: int, high: int, down: bool) -> str:
+    """What a loop over copies counts, from `low` to `high`, or `down` from it."""
+    span = f"range({high + 1})" if low == 0 else f"range({low}, {high + 1})"
+    return f"reversed({span})" if down else span

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from .families import Cell, Families, Family, Hole, Part, is_leaf
 from .names import base_of
-from .pyast import WIDTH, unpacking
-from .rolled import RESULTS, TOKEN, pattern
+from .pyast import WIDTH, remarked, unpacking
+from .rolled import RESULTS, TOKEN, counted, counting, pattern
 from .runs import Item, Run, statements_of
 
 LEAST_MARGIN = 8  # of a rule: its indentation, and what stands before it
@@ -53,7 +53,7 @@ class RunLines:
         if family is None:
             return self.families.leaf_names[hole.cells]
         if family.kind == "dict":
-            return f"{family.name}[{_counted(hole.shift + family.offset)}]"
+            return f"{family.name}[{counted(hole.shift + family.offset)}]"
         if family.kind == "result":
             return f'{self.table}[f"{pattern(self.paths[hole.cells[0]], first)}"]'
         return family.name
@@ -90,7 +90,7 @@ class RunLines:
         if family.kind != "dict":
             return family.name
         number = at + family.offset
-        return f"{family.name}[{number if run is None else _counted(number - n)}]"
+        return f"{family.name}[{number if run is None else counted(number - n)}]"
 
     # ------------------------------------------------------------------ lines
     def begun(self, items: Sequence[Item]) -> list[str]:
@@ -107,7 +107,7 @@ class RunLines:
         if isinstance(item, Run):
             return self._loop(item)
         text = TOKEN.sub(self._named, item.text)
-        return [_with_shape(f"    {POWER.sub(' ** ', text)}", item.comment)]
+        return [remarked(f"    {POWER.sub(' ** ', text)}", item.comment)]
 
     def _named(self, found: re.Match[str]) -> str:
         known = found[0] in self.families.cells
@@ -119,9 +119,7 @@ class RunLines:
         for family, at, cell in families.entering(run):
             index = "" if family.kind == "variable" else f"[{at + family.offset}]"
             lines.append(f"    {family.name}{index} = {self.spelt(cell)}")
-        low, high = min(run.copies), max(run.copies) + 1
-        span = f"range({high})" if low == 0 else f"range({low}, {high})"
-        span = span if run.step > 0 else f"reversed({span})"
+        span = counting(min(run.copies), max(run.copies), run.step < 0)
         lines.append(f"    for i in {span}:")
         lines += unpacking(self._leaves(run), 8)
         for k, (s, holes) in enumerate(
@@ -130,7 +128,7 @@ class RunLines:
             text = self._filled(s.text, [self._inside(run, hole) for hole in holes])
             shapes = {segment[k].comment for segment in run.segments} - {""}
             shape = shapes.pop() if len(shapes) == 1 else ""
-            lines.append(_with_shape(f"        {POWER.sub(' ** ', text)}", shape))
+            lines.append(remarked(f"        {POWER.sub(' ** ', text)}", shape))
         return lines
 
     def _filled(self, text: str, names: Sequence[str]) -> str:
@@ -158,14 +156,3 @@ def _copies(items: Sequence[Item]) -> dict[Cell, tuple[Run, int]]:
             for s in segment:
                 found.setdefault(s.target, (run, n))
     return found
-
-
-def _counted(more: int) -> str:
-    """The index `i`, `i + 1`, `i - 1`."""
-    return "i" if more == 0 else f"i {'+' if more > 0 else '-'} {abs(more)}"
-
-
-def _with_shape(line: str, comment: str) -> str:
-    """The line with its shape behind it, where there is room."""
-    fits = comment and len(line) + 4 + len(comment) <= WIDTH
-    return f"{line}  # {comment}" if fits else line

@@ -54,7 +54,7 @@ class Buffers:
         items = {k: self.entries[k] for k in ("forward", "backward")}
         lines.append("    return {")
         for key, names in items.items():
-            lines += _tuple(f'        "{key}": (', names, "),", 8)
+            lines += listing(f'"{key}": (', names, "),", 8, lone=True)
         lines += ['        "gradients": gradients,', "    }"]
         return lines
 
@@ -181,12 +181,3 @@ class Buffers:
                 found.append(i.temporary)
             found += self._temporaries(i.body)
         return found
-
-
-def _tuple(head: str, items: Sequence[str], tail: str, indent: int) -> list[str]:
-    pad = " " * indent
-    lone = "," if len(items) == 1 else ""
-    one = f"{head}{', '.join(items)}{lone}{tail}"
-    if len(one) <= WIDTH:
-        return [one]
-    return [head, *(f"{pad}    {i}," for i in items), f"{pad}{tail}"]

@@ -11,7 +11,6 @@ runtime has to know of its buffers. `buffers` makes the memory of a step, `forwa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from ...ir.node import Node
 from ..comments import Commentary
 from ..layout import broken
 from ..plan import Plan, Settings
-from ..pyast import WIDTH, docstring, listing
+from ..pyast import WIDTH, docstring, listing, taking
 from ..readable import Module
 from ..sources import TABLES, sources, tables
 from .buffers import Buffers
@@ -214,7 +213,7 @@ class _Functions:
         sizes = self._sizes_used(lines, function)
         items = [*sizes, *(self.held.final(u) for u in self.used[function])]
         self.entries[function] = items
-        return _unpacking(items, f'work["{function}"]')
+        return taking(items, f'work["{function}"]')
 
     def _forward(self, bodies: dict[str, list[str]]) -> list[str]:
         plan, unit = self.plan, self.unit
@@ -267,18 +266,6 @@ class _Functions:
         lines += docstring([SUMMARY["backward"]], 4)
         items = [self.held.final(s) for s in self.saved]
         if items:
-            lines += _unpacking(items, "saved")
+            lines += taking(items, "saved")
         lines += self._unpacked("backward", body)
         return [*lines, "", *body, '    return work["gradients"]']
-
-
-def _unpacking(items: Sequence[str], source: str) -> list[str]:
-    """`a, b = work["forward"]`."""
-    if not items:
-        return []
-    if len(items) == 1:
-        return [f"    ({items[0]},) = {source}"]
-    one = "    " + ", ".join(items) + f" = {source}"
-    if len(one) <= WIDTH:
-        return [one]
-    return listing("(", items, f") = {source}", 4, lone=True)
