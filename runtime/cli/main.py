@@ -62,7 +62,7 @@ EXHAUSTED = frozenset(
 )
 """What an OSError says where a machine has come to its end; others are a wrong path's."""
 
-SELDOM = 50_000
+SELDOM = 100_000
 """Objects made between two looks for garbage: modules and programs have next to none, and
 looking takes a twentieth of the time before a first step."""
 
