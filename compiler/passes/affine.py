@@ -9,8 +9,8 @@ Only where memory is planned: what one writes is shorter.
 from __future__ import annotations
 
 from ..ir.node import Node
+from .monomials import Monomial
 from .patterns import Rewriter, Rule, number, rule, scalar_under
-from .products import Monomial
 
 FACTORS = 8
 """Factors of a product that are looked at."""

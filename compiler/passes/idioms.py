@@ -13,8 +13,8 @@ from fractions import Fraction
 
 from ..ir.dims import ONE, Dim, size
 from ..ir.node import Node
+from .monomials import FACTORS, Monomial, is_product, scaled, split
 from .patterns import Rewriter, Rule, number, rule, scalar_under
-from .products import FACTORS, Monomial, is_product, scaled, split
 
 
 # ------------------------------------------------------------------------ reductions

@@ -11,8 +11,8 @@ from __future__ import annotations
 from ..ir.dims import ONE, Dim, Shape, size
 from ..ir.node import Node
 from .expand import admits_minus_infinity
+from .monomials import scaled, split
 from .patterns import Rewriter, Rule, is_number, negated, rule, scalar_under
-from .products import scaled, split
 
 UNARY = ("sum", "reshape", "transpose", "slice", "cumsum", "pick", "take")
 """Linear in the first argument, the result no larger: signs and scalars come out."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from ..ir.node import Node
 from . import affine
+from .monomials import split
 from .patterns import Rewriter, Rule, is_number, number, rule, scalar_under
-from .products import split
 
 FACTORS = 8
 """Factors of a product that are looked at."""

@@ -11,6 +11,7 @@ import math
 
 from ..ir.dims import Dim
 from ..ir.node import Node
+from .monomials import FACTORS, Monomial, scaled, split
 from .patterns import (
     Rewriter,
     Rule,
@@ -19,7 +20,6 @@ from .patterns import (
     rule,
     scalar_under,
 )
-from .products import FACTORS, Monomial, scaled, split
 
 
 @rule("add", safety="=")
