@@ -127,6 +127,31 @@ def _torch_gpt(P: Any, D: Any, o: Any) -> Any:
     return F.cross_entropy(z.view(-1, z.shape[-1]), D["target"].view(-1))
 
 
+def _torch_residual(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    h = torch.addmm(P["h.dense.b"], D["x"], P["h.dense.W"])
+    for i in range(o["depth"]):
+        p = f"h[{i}].block."
+        gain, bias = P[p + "layernorm.gain"], P[p + "layernorm.bias"]
+        a = F.layer_norm(h, (h.shape[1],), gain, bias, EPS)
+        y = F.silu(torch.addmm(P[p + "dense1.b"], a, P[p + "dense1.W"]))
+        h = h + torch.addmm(P[p + "dense2.b"], y, P[p + "dense2.W"])
+    z = torch.addmm(P["scores.dense.b"], h, P["scores.dense.W"])
+    return F.cross_entropy(z, D["y"])
+
+
+def _torch_bag(P: Any, D: Any, o: Any) -> Any:
+    import torch
+
+    F = torch.nn.functional
+    E, W, b, V, c = (P[k] for k in o["names"])
+    h = F.embedding(D["bag"], E).mean(1)
+    z = torch.addmm(c, torch.relu(torch.addmm(b, h, W)), V)
+    return F.cross_entropy(z, D["y"])
+
+
 def _torch_chain(P: Any, D: Any, o: Any) -> Any:
     import torch
 
@@ -137,6 +162,7 @@ def _torch_chain(P: Any, D: Any, o: Any) -> Any:
 torch_loss = {
     "small": _torch_mlp, "mlp": _torch_mlp, "gated": _torch_gated, "rnn": _torch_rnn,
     "cnn": _torch_cnn, "gpt": _torch_gpt, "chain": _torch_chain,
+    "residual": _torch_residual, "bag": _torch_bag,
 }  # fmt: skip
 
 
@@ -284,6 +310,26 @@ def _array_gpt(np: Any, P: Any, D: Any, o: Any) -> Any:
     return _cross_entropy(np, z, D["hot"])
 
 
+def _array_residual(np: Any, P: Any, D: Any, o: Any) -> Any:
+    h = np.dot(D["x"], P["h.dense.W"]) + P["h.dense.b"]
+    for i in range(o["depth"]):
+        p = f"h[{i}].block."
+        d = h - np.mean(h, axis=-1, keepdims=True)
+        d = d / np.sqrt(np.mean(d * d, axis=-1, keepdims=True) + EPS)
+        a = d * P[p + "layernorm.gain"] + P[p + "layernorm.bias"]
+        z = np.dot(a, P[p + "dense1.W"]) + P[p + "dense1.b"]
+        h = h + np.dot(z * _sigmoid(np, z), P[p + "dense2.W"]) + P[p + "dense2.b"]
+    z = np.dot(h, P["scores.dense.W"]) + P["scores.dense.b"]
+    return _cross_entropy(np, z, D["hot"])
+
+
+def _array_bag(np: Any, P: Any, D: Any, o: Any) -> Any:
+    E, W, b, V, c = (P[k] for k in o["names"])
+    h = np.mean(E[D["bag"]], axis=1)
+    z = np.dot(np.maximum(np.dot(h, W) + b, 0.0), V) + c
+    return _cross_entropy(np, z, D["hot"])
+
+
 def _array_chain(np: Any, P: Any, D: Any, o: Any) -> Any:
     def s(z: Any) -> Any:
         return _sigmoid(np, z)
@@ -294,6 +340,7 @@ def _array_chain(np: Any, P: Any, D: Any, o: Any) -> Any:
 array_loss = {
     "small": _array_mlp, "mlp": _array_mlp, "gated": _array_gated, "rnn": _array_rnn,
     "cnn": _array_cnn, "gpt": _array_gpt, "chain": _array_chain,
+    "residual": _array_residual, "bag": _array_bag,
 }  # fmt: skip
 
 

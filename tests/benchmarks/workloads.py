@@ -78,6 +78,14 @@ def normals(rows: int, width: int) -> Any:
     return draw
 
 
+def bags(rows: int, steps: int, words: int, classes: int) -> Any:
+    def draw(rng: np.random.Generator) -> Data:
+        bag = rng.integers(0, words, (rows, steps))
+        return {"bag": bag, "y": rng.integers(0, classes, rows)}
+
+    return draw
+
+
 def characters(rows: int, steps: int, vocab: int) -> Any:
     def draw(rng: np.random.Generator) -> Data:
         text = rng.integers(0, vocab, (rows, steps + 1))
@@ -202,6 +210,25 @@ _VARIANTS = [
             "last": ("logits.dense.W", "logits.dense.b"),
         },
         slices=((1, 1), (1, 2)),
+    ),
+    Workload(
+        "W2-bag", "means of 40 of 5,000 words, 64-64-5 relu, batch 64", "w2_bag.net", "bag",
+        bags(64, 40, 5000, 5), 0.1,
+        {
+            "names": [
+                "h.embed.E", "h.dense.W", "h.dense.b", "scores.dense.W", "scores.dense.b",
+            ],
+        },
+    ),
+    Workload(
+        "W3-residual", "four residual blocks of 192: layer norm, silu, batch 512",
+        "w3_residual.net", "residual", images(512, (64,), 10, 1.0), 0.05, {"depth": 4},
+        slices=((1, 1), (1, 2), (2, 2)),
+    ),
+    Workload(
+        "W6-padded", "convolutions 3×3 with padding, 32 and 64 channels, batch 64",
+        "w6_padded.net", "cnn", images(64, (28, 28, 1), 10, 0.5), 0.02,
+        {"activation": "relu", "same": True}, slices=((1, 1), (1, 2), (2, 2)),
     ),
     Workload(
         "W6-same", "convolutions with padding, tanh, batch 64", "w6_same.net", "cnn",
