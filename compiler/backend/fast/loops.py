@@ -312,7 +312,7 @@ class Loop:
         wish = self._carry_name(k)
         if not init.shape:
             name = self.variable(wish)
-            root = Root(init.kind, (), local=name, function="step")
+            root = Root(init.kind, (), local=name, function=outer.function)
             v = self.carried[k] = self.table.whole(root)
             start = outer.out.value(init).expr.text
             outer.emit(f"{name} = {start}", None, writes=[v])
