@@ -20,13 +20,16 @@ def program(
     arena: Arena,
     options: Mapping[str, Any],
 ) -> Run:
-    """What a text adds to the table is one row for all of its words: as many rows are added
-    as places are met, those of the k-th word that has a place at once."""
+    """What a text adds to the table is one row for all of its words. Of the words that have
+    one place the last is written with those of all other places, what came before it is
+    added number by number."""
     E, W, b, V, c = (P[name] for name in options["names"])
     G_E, G_W, G_b, G_V, G_c = (G[name] for name in options["names"])
     text = data["bag"]
     n, steps = text.shape
     index, width = text.reshape(-1), E.shape[1]
+    texts, numbers = np.repeat(np.arange(n), steps), np.arange(n * steps)
+    last, flat, columns = np.empty(len(E), int), G_E.reshape(-1), np.arange(width)
     taken, h, d_h = (
         arena("taken", n, steps, width),
         arena("h", n, width),
@@ -56,21 +59,12 @@ def program(
         mm(d_u, W.T, d_h)
         mul(d_h, share, d_h)
         G_E.fill(0)
-        for places, texts in _rounds(index, steps):
-            G_E[places] += d_h.take(texts, 0, mode="clip")
+        last[index] = numbers
+        final = last[index] == numbers
+        G_E[index[final]] = d_h.take(texts[final], 0)
+        before = np.flatnonzero(~final)
+        places = index[before][:, None] * width + columns
+        np.add.at(flat, places.reshape(-1), d_h.take(texts[before], 0).reshape(-1))
         return value / rows
 
     return run
-
-
-def _rounds(index: Array, steps: int) -> list[tuple[Array, Array]]:
-    """The places that have a k-th word, and the texts that it stands in."""
-    order = np.argsort(index, kind="stable")
-    found = index[order]
-    starts = np.flatnonzero(np.diff(found, prepend=-1))
-    lengths = np.diff(starts, append=len(found))
-    rank = np.arange(len(found)) - np.repeat(starts, lengths)
-    return [
-        (found[rank == k], order[rank == k] // steps)
-        for k in range(int(rank.max()) + 1)
-    ]
