@@ -23,12 +23,6 @@ RUN, PART = 300, 15
 LEVELS = (0, 1)
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 class Emitted:
     """A DAG as a module: checked by the guard, executed, and called with its leaves."""
 

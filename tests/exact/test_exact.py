@@ -53,12 +53,6 @@ LEVELS = (0, 1, 2)
 PLACES = 12
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 def shrunk(text: str) -> str:
     """The same program with small sizes: constants, and what is written as a number."""
     for name, value in SMALL.items():

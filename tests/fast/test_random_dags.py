@@ -15,12 +15,6 @@ from gradc.compiler.autodiff.reverse import differentiate
 RUN, PART = 300, 15
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 def agrees(seed: int) -> None:
     """One DAG: loss and gradients, to rounding."""
     dag = random_dag(seed)

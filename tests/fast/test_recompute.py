@@ -56,12 +56,6 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 def made(text: str, level: int, how: str, **more: Any) -> Fast:
     return Fast(compiled(text, level=level, recompute=how, **more))
 

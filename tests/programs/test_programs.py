@@ -24,12 +24,6 @@ PROGRAMS = sorted(path.stem for path in HERE.glob("*.net"))
 LEVELS = (0, 1)
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 @cache
 def joint(name: str) -> Joint:
     return joint_of((HERE / f"{name}.net").read_text(encoding="utf-8"))

@@ -112,12 +112,6 @@ OTHERS: dict[str, Call] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """black takes most of the time and changes no meaning: its layout is tested elsewhere."""
-    monkeypatch.setattr("black.format_str", lambda text, mode: text)
-
-
 def test_every_function_has_an_entry() -> None:
     """A new function of `std` needs one."""
     assert sorted(CALLS) == sorted(standard_library().names())
