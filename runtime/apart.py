@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .buffers import LINE
 from .records import record
-from .teams import Fork, shared
+from .teams import Fork, Lost, shared
 from .workers import Cut, Sum, Task, Worker
 
 if TYPE_CHECKING:
@@ -94,11 +94,14 @@ class Apart:
             process.begin(shards, cut, inputs, draws, d_loss)
             self._busy.append(process)
 
-    def finish(self) -> list[Sum]:
-        """The sums of all, in the order of the runs."""
+    def finish(self) -> list[Sum] | None:
+        """The sums of all, in the order of the runs; None where somebody has killed one."""
         found: list[Sum] = []
-        for process in self._busy:
-            found += process.finish()
+        try:
+            for process in self._busy:
+                found += process.finish()
+        except Lost:
+            return None
         return found
 
     def _process(self, room: int) -> _Process:

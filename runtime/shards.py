@@ -22,17 +22,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .apart import Apart
 from .network import Network, Noise, State, Step
 from .records import record
 from .sizes import evaluate
-from .teams import Lost, Team, may_fork
 from .workers import Cut, Sum, Task, Worker
+
+if TYPE_CHECKING:
+    from .apart import Apart
+    from .teams import Team
 
 Array = NDArray[Any]
 
@@ -167,11 +169,9 @@ class _Sharded:
         ]
         try:
             if threads > 1 and self._pays_apart(cut, arrays):
-                try:
-                    return self._by_processes(runs, cut, arrays, noise, d_loss)
-                except Lost:  # threads do it again, and go on, to the same bits
-                    self.apart_pays = False
-                    self.workers[0].forget()
+                loss = self._by_processes(runs, cut, arrays, noise, d_loss)
+                if loss is not None:
+                    return loss
             return self._by_threads(runs, cut, arrays, noise, d_loss)
         except IndexError as error:
             raise self.network.outside(error) from error
@@ -219,6 +219,8 @@ class _Sharded:
         """Do processes compute the shards? Where they can be, and copying θ and a batch for
         them takes less time than threads take to hand Python's lock over."""
         if self.apart_pays is None:
+            from .teams import may_fork
+
             threads = min(self.parallel.threads, cut.shards)
             inputs = sum(array.nbytes for array in arrays)
             copied = self.theta.nbytes + inputs * (threads - 1) / threads
@@ -233,20 +235,26 @@ class _Sharded:
         arrays: Sequence[Array],
         noise: Noise | None,
         d_loss: float,
-    ) -> float:
+    ) -> float | None:
+        """The loss; None where somebody has killed a process. Then threads do the step again,
+        and go on, to the same bits."""
         if self.apart is None:
+            from .apart import Apart
+
             self.apart = Apart(self.task, self.theta, self.nabla)
-        own = self._worker(0)
+        own, others = self._worker(0), None
         try:
             self.apart.begin(runs[1:], cut, arrays, noise, d_loss)
             own.run(runs[0], cut, arrays, noise, d_loss)
-            sums = [*own.sums, *self.apart.finish()]
-        except (
-            BaseException
-        ):  # they may be in the midst of a step that nobody will ask for
-            self.apart = None
-            raise
-        return self._gathered(sums)
+            others = self.apart.finish()
+        finally:
+            if others is None:  # who is in the midst of the step is not asked any more
+                self.apart = None
+        if others is None:
+            self.apart_pays = False
+            own.forget()
+            return None
+        return self._gathered([*own.sums, *others])
 
     def _gathered(self, sums: list[Sum]) -> float:
         """The sums of the workers, paired up. The first shard of all was written into ∇, so
@@ -283,5 +291,7 @@ class _Sharded:
             work[0]()
             return
         if self.team is None:
+            from .teams import Team
+
             self.team = Team(self.parallel.threads)
         self.team.run(work)

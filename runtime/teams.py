@@ -23,6 +23,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,10 +139,8 @@ class Fork:
     def begin(self, message: Any = None) -> None:
         """Let it work; with another message, unless that is None."""
         if message is not None:
-            try:
+            with suppress(OSError):  # nobody is there, as `finish` will find
                 self._messages.send(message)
-            except OSError as error:
-                raise Lost from error
             self._counts[0] += 1
         self._go.release()
 
