@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ..ir.dims import ONE, Dim, Shape
 from ..ir.node import Node
-from ..ops.layout import index_text
+from ..ops.slices import index_text
 from .plan import Function
 from .pyast import Expr, comma, item, method, name, number, template
 from .sizes import dim_expr

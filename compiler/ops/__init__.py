@@ -3,12 +3,13 @@
 Importing this package fills the registry (`compiler.ir.op.REGISTRY`).
 
     arithmetic      add, mul, div, pow …              contraction   einsum2
-    transcendental  exp, log, tanh, sqrt …            layout        reshape, slice, concat …
+    transcendental  exp, log, tanh, sqrt …            layout        reshape, transpose …
     piecewise       maximum, where, lt, and …         indexing      take, pick, one_hot …
     special         arctan, erf, lgamma, digamma …    window        windows, fold
     stops           cast, stop: no gradient           loops         the run-time loop
     reduction       sum, max, logsumexp, softmax …    matrices      solve, cholesky, logdet
     leaves          input, param, const …             emission      what one line of NumPy does
+    slices          slice, unslice, concat
     derived         functions made of ops: mean, prod, norm2 …
     zeros, stability: the rules that every constructor obeys
     bounds: what is proved of a value, whatever the data are
@@ -27,6 +28,7 @@ from . import (
     matrices,
     piecewise,
     reduction,
+    slices,
     special,
     stops,
     transcendental,
@@ -46,6 +48,7 @@ __all__ = [
     "matrices",
     "piecewise",
     "reduction",
+    "slices",
     "special",
     "stops",
     "transcendental",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ..ir.dims import ONE, Dim, Shape, as_dim
 from ..ir.dims import size as count
 from ..ir.node import Node, Number
-from .layout import flipped, pieces
+from .slices import flipped, pieces
 
 Axes = tuple[int, ...]
 

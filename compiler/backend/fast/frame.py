@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ...ir.dims import ONE, Dim, Shape, as_shape, size
 from ...ir.node import Node
 from ...ir.op import Kind
-from ...ops.layout import index_text, inverse
+from ...ops.layout import inverse
+from ...ops.slices import index_text
 from ..expressions import BOOL, REAL, WEAK, Expressions
 from ..expressions import Value as Expression
 from ..memory import Storage
