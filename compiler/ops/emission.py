@@ -16,9 +16,8 @@ from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
 from .classes import Text
 from .indexing import places
-from .reduction import axis_text
-from .transcendental import COMPLEX_LOG1P
 from .slices import index_text
+from .reduction import axis_text
 
 
 def _reduced(shape: Shape, axes: tuple[int, ...], keep: bool) -> Shape:
@@ -169,10 +168,6 @@ REGISTRY.add(
         infer=_first(),
         numpy="np.maximum(-{x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
         number="(-{x} if {x} < 0 else 0.0) + float(np.log1p(np.exp(-abs({x}))))",
-        numpy_complex=(
-            "np.maximum(-{x}, 0) + complex_log1p(np.exp(np.minimum({x}, -{x})))"
-        ),
-        prelude=COMPLEX_LOG1P,
         numpy_out=(
             "np.negative({x}, out={t})",
             "np.minimum({x}, {t}, out={t})",
