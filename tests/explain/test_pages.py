@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from checking import (
     sizes_in,
     traced,
 )
+from reading_back import Env
 
-from gradc.compiler.explain.derivation import derivations
+from gradc.compiler.explain.derivation import Derivation, derivations
 from gradc.compiler.explain.latex import latex_name
 from gradc.compiler.explain.page import Format, Statement, naming_on, render
 from gradc.compiler.explain.report import Report, derivation_report
@@ -74,17 +76,23 @@ def names_of(report: Report) -> Iterator[str]:
                 yield from re.findall(r"[^\W\d]\w*", f"{text(f)} {sizes_in(f)}")
 
 
-@pytest.mark.parametrize("form", ["text", "latex", "md"])
-@pytest.mark.parametrize("name", SOME)
-def test_each_line_of_a_page_holds(name: str, form: Format) -> None:
+@lru_cache(maxsize=1)
+def read_back(name: str) -> tuple[Report, list[tuple[Derivation, Env]]]:
+    """The page of a sample, and every name of its derivations at numbers."""
     trace = traced(SAMPLES / f"{name}.net")
     found = derivations(trace.program, trace.named)
     report = derivation_report(trace, found, {})
+    return report, [(d, check(d, Numbers(trace))) for d in found]
+
+
+@pytest.mark.parametrize("form", ["text", "latex", "md"])
+@pytest.mark.parametrize("name", SOME)
+def test_each_line_of_a_page_holds(name: str, form: Format) -> None:
+    report, found = read_back(name)
     page = render(report.sections, form, report.adjoints)
     naming = naming_on(report.sections, report.adjoints)
     read = 0
-    for d in found:
-        env = check(d, Numbers(trace))
+    for _, env in found:
         said = AsText() if form == "text" else AsLatex(naming)
         if isinstance(said, AsLatex):
             said.names |= {latex_name(n, naming): n for n in (*env, *names_of(report))}
@@ -97,6 +105,6 @@ def test_each_line_of_a_page_holds(name: str, form: Format) -> None:
                 known = np.asarray(env[name])
                 agree(np.broadcast_to(value, known.shape), known, f"{left} = {formula}")
                 read += 1
-    wanted = {v.name for d in found for v in d.values if v.formula is not None}
-    wanted |= {s.name for d in found for s in d.steps}
+    wanted = {v.name for d, _ in found for v in d.values if v.formula is not None}
+    wanted |= {s.name for d, _ in found for s in d.steps}
     assert read >= len(wanted)

@@ -26,7 +26,7 @@ FRESH = [
     pytest.param(
         "gpt/gpt",
         *("--batches", "1", "--set", "context=16", "--set", "width=16"),
-        *("--set", "heads=2", "--set", "train.batch=8"),
+        *("--set", "heads=2", "--set", "depth=2", "--set", "train.batch=8"),
     ),
 ]
 
@@ -42,7 +42,10 @@ def test_fresh_examples(words: tuple[str, ...]) -> None:
 SMALL = {
     "06_cnn": ("--size", "N=4", "--batches", "2"),
     "07_char_lstm": ("--size", "T=6", "--size", "N=9", "--set", "width=16"),
-    "08_nanogpt": ("--size", "T=12", "--size", "N=8", "--set", "width=24"),
+    "08_nanogpt": (
+        *("--size", "T=12", "--size", "N=8"),
+        *("--set", "width=24", "--set", "depth=3"),
+    ),
     "11_rbm": ("--size", "N=16", "--batches", "2"),
     "15_two_heads": ("--size", "N=4", "--batches", "1"),
     "09_vae": ("--size", "N=32", "--batches", "2"),
