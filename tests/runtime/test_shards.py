@@ -179,7 +179,7 @@ def test_shards_of_recurrences_have_rows() -> None:
 
 
 def test_shards_of_images_have_runs() -> None:
-    """Of 16 images, or of 8 if there are two; those of a batch that is known to be smaller do not lie in runs."""
+    """Of 16 images, or of 8 if there are two; those of a smaller batch lie in none."""
     text = "input x: [N, 32, 32, 3]\nh = x |> conv(64) |> relu |> conv(64)\nloss = mean(h^2)\n"
     network = network_of(text)
     found = [
