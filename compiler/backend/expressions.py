@@ -214,7 +214,9 @@ class Expressions:
                 else:
                     expr, _, dtype = self.cast(Value(expr, shape, dtype))
         if n.op.prelude and called(n.op.prelude) in text:
-            self.scope.preludes.setdefault(n.op.name, n.op.prelude)
+            known = self.scope.preludes
+            if n.op.prelude not in known.values():
+                known[n.op.name] = n.op.prelude
         return Value(expr, shape, dtype)
 
     def chosen(self, n: Node, drop: bool = False) -> tuple[str, dict[str, Any]]:

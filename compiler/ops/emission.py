@@ -16,8 +16,9 @@ from ..ir.node import Node
 from ..ir.op import REGISTRY, Attrs, Infer, Kind, Op
 from .classes import Text
 from .indexing import places
-from .slices import index_text
 from .reduction import axis_text
+from .slices import index_text
+from .transcendental import COMPLEX_LOG1P
 
 
 def _reduced(shape: Shape, axes: tuple[int, ...], keep: bool) -> Shape:
@@ -168,6 +169,10 @@ REGISTRY.add(
         infer=_first(),
         numpy="np.maximum(-{x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
         number="(-{x} if {x} < 0 else 0.0) + float(np.log1p(np.exp(-abs({x}))))",
+        numpy_complex=(
+            "np.maximum(-{x}, 0) + complex_log1p(np.exp(np.minimum({x}, -{x})))"
+        ),
+        prelude=COMPLEX_LOG1P,
         numpy_out=(
             "np.negative({x}, out={t})",
             "np.minimum({x}, {t}, out={t})",

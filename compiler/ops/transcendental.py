@@ -67,10 +67,20 @@ unary(
     result="logarithm",
     note="-infinity at 0, where the derivative is infinite: a mask keeps it out.",
 )
+COMPLEX_LOG1P = '''def complex_log1p(x):
+    """Return log(1 + x), also of complex numbers near 0, where NumPy's has few digits."""
+    near = np.abs(x) < 0.5
+    small = np.where(near, x, 0)
+    return np.where(near, 2 * np.arctanh(small / (2 + small)), np.log(1 + x))
+'''
+COMPLEX_SOFTPLUS = "np.maximum({x}, 0) + complex_log1p(np.exp(np.minimum({x}, -{x})))"
+
 unary(
     "log1p",
     lambda t, out, x: t / (1 + x),
     Samples((Range(-1.0),)),
+    numpy_complex="complex_log1p({x})",
+    prelude=COMPLEX_LOG1P,
     latex=r"\log\left(1 + {x}\right)",
     result="logarithm",
 )
@@ -125,6 +135,8 @@ unary(
     Samples((REAL,)),
     numpy="np.maximum({x}, 0) + np.log1p(np.exp(np.minimum({x}, -{x})))",
     number="({x} if {x} > 0 else 0.0) + float(np.log1p(np.exp(-abs({x}))))",
+    numpy_complex=COMPLEX_SOFTPLUS,
+    prelude=COMPLEX_LOG1P,
     numpy_out=(
         "np.negative({x}, out={t})",
         "np.minimum({x}, {t}, out={t})",
@@ -146,6 +158,11 @@ unary(
         "np.where({x} < -37, {x} - np.exp(np.minimum({x}, 0)) / 2, np.log(np.maximum({x}, 0)"
         " + np.log1p(np.exp(np.minimum({x}, -{x})))))"
     ),
+    numpy_complex=(
+        "np.where({x} < -37, {x} - np.exp(np.minimum({x}, 0)) / 2, "
+        f"np.log({COMPLEX_SOFTPLUS}))"
+    ),
+    prelude=COMPLEX_LOG1P,
     latex=r"\log\operatorname{{softplus}}\left({x}\right)",
     result="log_s",
     weight=6,
