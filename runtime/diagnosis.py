@@ -215,7 +215,7 @@ class _Watch:
             if old is not None and not np.isfinite(old).all():
                 continue  # it was so before
             source = [
-                (other, seen)
+                (_called(other, frame.f_locals), seen)
                 for other, seen in self._before.items()
                 if seen.dtype.kind == "f" and np.isfinite(seen).all()
             ]
@@ -223,7 +223,8 @@ class _Watch:
                 seen.dtype.kind == "f" and not np.isfinite(seen).all()
                 for seen in self._before.values()
             )
-            culprit = Culprit(name, self._line, np.array(values), source, masked)
+            called = _called(name, frame.f_locals)
+            culprit = Culprit(called, self._line, np.array(values), source, masked)
             if (np.isnan(values) | (values == np.inf)).any():
                 self.found = culprit
                 return
@@ -232,15 +233,25 @@ class _Watch:
 
 def _value(name: str, variables: Mapping[str, Any]) -> Any:
     """What a variable holds, or an entry of one: `h`, `h[8]`, `h[i + 1]`."""
-    base, _, index = name.rstrip("]").partition("[")
+    base, _, index = name.partition("[")
     held = variables.get(base)
     if not index:
         return held
+    number = _number(index.rstrip("]"), variables)
+    return held.get(number) if isinstance(held, dict) else None
+
+
+def _called(name: str, variables: Mapping[str, Any]) -> str:
+    """`h[3]` for `h[i + 1]` in the copy 2 of a loop."""
+    base, _, index = name.partition("[")
+    return f"{base}[{_number(index.rstrip(']'), variables)}]" if index else name
+
+
+def _number(index: str, variables: Mapping[str, Any]) -> int | None:
+    """What an index is: `8`, `i`, `i + 1`, `i - 1`."""
     at, _, more = index.replace(" - ", " + -").partition(" + ")
     number = int(at) if at.isdigit() else variables.get(at)
-    if not isinstance(held, dict) or not isinstance(number, int):
-        return None
-    return held.get(number + int(more or 0))
+    return number + int(more or 0) if isinstance(number, int) else None
 
 
 def _reals(value: Any) -> NDArray[Any] | None:

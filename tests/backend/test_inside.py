@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from backend.executing import Emitted, joint_of
 
+from gradc.compiler import Source, compile_source
 from gradc.compiler.backend.families import Families, Refused
+from gradc.diagnosis import first_nonfinite
+from gradc.network import Network
 
 NETWORK = """
 input x: [P]
@@ -90,3 +94,25 @@ def test_copies_stay_where_a_loop_would_read_another_value(
 def _values(module: Emitted, name: str) -> list[object]:
     found = module.call(name)
     return list(found.values()) if isinstance(found, dict) else [found[0]]
+
+
+def test_what_became_infinite_is_named_with_its_copy() -> None:
+    text = """
+input x: [N, 3]
+input y: [N]
+param w = 1
+fn tower(x) {
+  h = x
+  repeat 5 { h = exp(w * h) }
+  return h
+}
+loss = mean((sum(tower(x), axis = 1) - y)^2)
+"""
+    made = compile_source(Source.from_text("t.net", text))
+    assert "h[i + 1] = np.exp(" in made.source
+    network = Network(made.source, made.signature)
+    given = [np.full((4, 3), 2.0), np.zeros(4)]
+    where, what = first_nonfinite(network, np.ones(1), given)
+    assert "h[3] in `loss" in where
+    assert what.startswith("h[3]: 12 of 12 entries; computed from")
+    assert "h[2] = 1.62e+03" in what
