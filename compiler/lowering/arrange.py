@@ -17,7 +17,7 @@ from ..ir.dims import size as elements
 from ..ir.node import Node
 from ..source import Span
 from . import patterns
-from .builtins import Args, Function, Silent
+from .arguments import Args, Function, Silent
 from .calls import Passed
 from .context import Lowering
 from .operators import Given, as_kind

@@ -16,7 +16,7 @@ from ..frontend import ast
 from ..ir.dims import Dim, plain
 from ..ir.graph import ancestors, depends
 from ..ir.node import Node
-from .builtins import Args
+from .arguments import Args
 from .context import Lowering
 from .values import Mistake, Value, value_of
 

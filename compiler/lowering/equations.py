@@ -21,7 +21,7 @@ from ..ir.graph import ancestors, depends
 from ..ir.program import Binding, Equation, Root
 from ..source import Span
 from . import loops, operators
-from .builtins import Silent, tensor_of
+from .arguments import Silent, tensor_of
 from .context import Lowering
 from .expressions import expression, lookup
 from .scopes import Scope

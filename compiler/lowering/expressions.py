@@ -34,7 +34,7 @@ from . import (
     operators,
     windows,
 )
-from .builtins import Args, Silent, tensor_of
+from .arguments import Args, Silent, tensor_of
 from .calls import Passed
 from .context import Lowering
 from .inline import constant, find_function, invoke

@@ -16,7 +16,7 @@ from ..ir.dims import size as elements
 from ..ir.graph import ancestors
 from ..ir.node import Node
 from ..source import Span
-from .builtins import tensor_of
+from .arguments import tensor_of
 from .context import Lowering
 from .operators import as_kind, filled
 from .values import Fill, Items, Mistake, Thing, Unknown, Value, what

@@ -21,7 +21,7 @@ from ..ir.dims import Dim, Shape
 from ..ir.program import Constant
 from ..source import Span
 from . import calls, paths
-from .builtins import Silent
+from .arguments import Silent
 from .calls import Home, Passed
 from .context import Frame, Lowering
 from .scopes import Scope, View

@@ -16,7 +16,7 @@ from ..ir.dims import Dim, Shape
 from ..ir.node import Node
 from ..ir.program import Input, Param
 from . import fills
-from .builtins import Silent
+from .arguments import Silent
 from .context import Lowering, Made, indexed
 from .expressions import expression
 from .inline import constant

@@ -27,7 +27,7 @@ from ..ir.dims import Dim
 from ..ir.graph import Graph, GraphTooLarge
 from ..ir.program import Program
 from . import equations, events, facts, leaves, loops, paths
-from .builtins import Silent
+from .arguments import Silent
 from .context import Frame, Lowering, Shared, indexed
 from .equations import begin, storable
 from .expressions import expression

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ..errors import matrices as prose
 from ..ir.dims import ONE, Shape, plain
 from ..ir.node import Node
-from .builtins import Args, Function
+from .arguments import Args, Function
 from .context import Lowering
 from .values import Mistake, Value, value_of
 

@@ -27,7 +27,7 @@ from ..ir.dims import size as elements
 from ..ir.node import Node
 from ..ir.program import Check
 from ..ops import derived
-from .builtins import Args, Function, Silent
+from .arguments import Args, Function, Silent
 from .context import Lowering
 from .values import Items, Mistake, Text, Unknown, Value, value_of
 
