@@ -14,7 +14,9 @@ Named constants are never merged with numbers: `2 * lambda_ * d_loss` stays read
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradc.records import record
 
 from ..ir.node import Node
 from .patterns import (
@@ -33,7 +35,7 @@ FACTORED = frozenset({"const", "neg", "mul", "div", "pow"})
 
 
 # --------------------------------------------------------------------------- scalars
-@dataclass
+@record(frozen=False)
 class Monomial:
     """A scalar as sign * (over / under) * up / down."""
 
