@@ -9,8 +9,8 @@ to the last bit. Views, sizes and masks are always taken again (`views.py`); bey
     cheap    elementwise values at most MOST operations away from what is saved anyway:
              `d / root` of a layer norm, `y^2` of a gelu, a product of gates
     blocks   all that stands inside of a block, from what goes into it: a block is a copy
-             of a `repeat`, or outside of one a layer with parameters; a value that
-             another block reads is saved
+             of a `repeat`, or outside of one a layer with parameters, and what functions
+             make of that alone, an activation; a value that another block reads is saved
 
 For blocks, forward runs almost twice, and a stack of L alike blocks holds L + 1 values that
 lead from one to the next, and what is inside of one, not of L (Chen et al. 2016,
@@ -101,9 +101,17 @@ def inside_blocks(
     }
 
 
+def _plain(n: Node) -> bool:
+    """Is it a parameter, an input or a number, spread or not?"""
+    while n.op.name == "broadcast":
+        n = n.args[0]
+    return n.op.family == "leaf" or n.op.name in ATOMS or not n.shape
+
+
 def _blocks(joint: Joint, order: Sequence[Node]) -> dict[Node, Block]:
     """The block of every value that stands in one."""
     equations = joint.program.equations
+    losses = {r.equation for r in joint.program.training.losses}
     leaves = {p.node for p in joint.program.params}
     block: dict[Node, Block] = {}
     with_parameters: set[Block] = set()
@@ -118,4 +126,8 @@ def _blocks(joint: Joint, order: Sequence[Node]) -> dict[Node, Block]:
             block[n] = ("layer", at, *n.origin.instances[:2])
             if not leaves.isdisjoint(n.args):
                 with_parameters.add(block[n])
+        elif n.origin.instances and at not in losses:
+            inside = {block[a] for a in n.args if a in block}
+            if len(inside) == 1 and all(a in block or _plain(a) for a in n.args):
+                block[n] = inside.pop()
     return {n: b for n, b in block.items() if b in with_parameters}

@@ -29,7 +29,11 @@ BLOCK = """layer block(x: [N, T, c]) {
 """
 NORMS = "input x: [N, 64]\nh = x\nrepeat 4 { h = h + dense(layernorm(h), 64) }\n"
 NORMS += "loss = mean(h^2)\n"
+ROW = "input h0: [N, 64]\n"
+ROW += "".join(f"h{i} = dense(h{i - 1}, 64, gelu_tanh)\n" for i in range(1, 9))
+ROW += "loss = mean(h8^2)\n"
 PROGRAMS = {
+    "row": ROW,
     "deep": DEEP,
     "transformer": f"input x: [N, T, 8]\n{BLOCK}h = x\nrepeat 2 {{ h = block(h) }}\n"
     "loss = mean((h - 0.1)^2)\n",
@@ -111,6 +115,7 @@ def peak(module: Fast, values: dict[str, Any]) -> int:
         (DEEP, {"N": 500}, 1, {"blocks": 0.65}),
         (DEEP, {"N": 500}, 2, {"blocks": 0.55}),
         (NORMS, {"N": 500}, 2, {"cheap": 0.8, "blocks": 0.8}),
+        (ROW, {"N": 500}, 2, {"blocks": 0.8}),
         (
             PROGRAMS["transformer"],
             {"N": 20, "T": 40},
@@ -118,7 +123,7 @@ def peak(module: Fast, values: dict[str, Any]) -> int:
             {"cheap": 1.0, "blocks": 0.8},
         ),
     ],
-    ids=["deep-1", "deep-2", "norms-2", "transformer-2"],
+    ids=["deep-1", "deep-2", "norms-2", "row-2", "transformer-2"],
 )
 def test_less_memory(
     text: str, sizes: dict[str, int], level: int, most: dict[str, float]
