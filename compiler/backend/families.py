@@ -11,7 +11,8 @@ the adjoints of the copies' parameters stand in the dict of the results at once.
         W = params[f"u.h[{i}].W"]                   W = params[f"u.h[{i}].W"]
         h = np.tanh(h @ W)                          h[i + 1] = np.tanh(h[i] @ W)
 
-What comes of it is run symbolically, every copy of every run, before it is taken (`check`).
+What comes of it is run symbolically, every copy of every run, before it is taken
+(`symbolic.py`).
 """
 
 from __future__ import annotations
@@ -90,9 +91,6 @@ class Part:
     @property
     def runs(self) -> list[Run]:
         return [item for item in self.items if isinstance(item, Run)]
-
-
-EMPTY: Mapping[Cell, Place] = {}
 
 
 class Refused(Exception):
@@ -459,56 +457,6 @@ class Families:
             found.update(h.cells[0] for h in holes if len(set(h.cells)) == 1)
             found.update(cell for _, _, cell in self.entering(item))
         return found
-
-    # ------------------------------------------------------------------ check
-    def check(self) -> None:
-        """Run the functions symbolically; `Refused` where a line reads another value."""
-        holds: dict[Place, Cell] = {}
-        for part in self.parts:
-            holds = {self.place(c): c for c in part.given}
-            for family in dict.fromkeys(
-                self.of[c][0] for c in part.given if c in self.of
-            ):
-                for at, cell in family.given.items():
-                    holds[Place(family.name, at + family.offset)] = cell
-            for item in part.items:
-                if isinstance(item, Statement):
-                    self._execute(holds, item)
-                else:
-                    self._execute_run(holds, item)
-            for _, cell in part.results:
-                self._expect(holds, self.place(cell), cell)
-            if part.name == "forward":
-                for cell in self.saved:
-                    self._expect(holds, self.place(cell), cell)
-
-    def _execute(
-        self,
-        holds: dict[Place, Cell],
-        s: Statement,
-        table: Mapping[Cell, Place] = EMPTY,
-    ) -> None:
-        """One line. `table`: where its values are, if not where they are outside of loops."""
-        for cell in (t for t in TOKEN.findall(reads(s)) if t in self.cells):
-            self._expect(holds, table.get(cell) or self.place(cell), cell)
-        holds[table.get(s.target) or self.place(s.target)] = s.target
-
-    def _execute_run(self, holds: dict[Place, Cell], run: Run) -> None:
-        for family, at, cell in self.entering(run):
-            self._expect(holds, self.place(cell), cell)
-            key = None if family.kind == "variable" else at + family.offset
-            holds[Place(family.name, key)] = cell
-        lines = self.holes[run]
-        for k, (n, segment) in enumerate(zip(run.copies, run.segments, strict=True)):
-            for hole in (h for line in lines for h in line if is_leaf(h)):
-                holds[self.place_in(run, hole, n)] = hole.cells[k]
-            for s, line in zip(segment, lines, strict=True):
-                table = {h.cells[k]: self.place_in(run, h, n) for h in line}
-                self._execute(holds, s, table)
-
-    def _expect(self, holds: Mapping[Place, Cell], place: Place, cell: Cell) -> None:
-        if holds.get(place, "" if cell in self.made else cell) != cell:
-            raise Refused
 
     def entering(self, run: Run) -> list[tuple[Family, int, Cell]]:
         """The values with another name that a run's families begin with."""

@@ -2,7 +2,7 @@
 
 In: the functions after `reroll.py`, which is for a `repeat` of the program's own. Out: those
 that have runs of alike copies in their blocks (`runs.py`), printed with a loop for each
-(`run_lines.py`), their values in families (`families.py`). A function with both kinds of
+(`run_lines.py`), their values in families (`families.py`), checked by `symbolic.py`. A function with both kinds of
 `repeat` keeps the copies inside of its blocks one by one.
 
     fn u(x) { h = x;  repeat 8 { h = dense(h, 20, tanh) };  return h }
@@ -21,6 +21,7 @@ from .rolled import Printed, Rolled
 from .run_lines import RunLines
 from .runs import Item, runs_of
 from .sources import sources
+from .symbolic import check
 
 TOGETHER = (("forward", "backward"), ("evaluate",), ("predict",))  # who share values
 
@@ -44,7 +45,7 @@ def _roll_together(
         return
     families = _families(plan, names, parts, flat)
     try:
-        families.check()
+        check(families)
     except Refused:
         return
     called = families.outside_names()

@@ -13,6 +13,7 @@ import pytest
 from backend.executing import Emitted, joint_of
 
 from gradc.compiler import Source, compile_source
+from gradc.compiler.backend import inside
 from gradc.compiler.backend.families import Families, Refused
 from gradc.diagnosis import first_nonfinite
 from gradc.network import Network
@@ -83,7 +84,7 @@ def test_copies_stay_where_a_loop_would_read_another_value(
         raise Refused
 
     rolled = emitted(5)
-    monkeypatch.setattr(Families, "check", refuse)
+    monkeypatch.setattr(inside, "check", refuse)
     flat = emitted(5)
     assert "for i in " not in flat.text
     for name in ("forward", "predict"):
