@@ -2,8 +2,8 @@
 
 In: the functions after `reroll.py`, which is for a `repeat` of the program's own. Out: those
 that have runs of alike copies in their blocks (`runs.py`), printed with a loop for each
-(`run_lines.py`), their values in families (`families.py`), checked by `symbolic.py`. A function with both kinds of
-`repeat` keeps the copies inside of its blocks one by one.
+(`run_lines.py`), their values in families (`families.py`), which `symbolic.py` checks. A
+function with both kinds of `repeat` keeps the copies inside of its blocks one by one.
 
     fn u(x) { h = x;  repeat 8 { h = dense(h, 20, tanh) };  return h }
     v_x = grad(u(x), x)
