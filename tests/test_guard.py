@@ -408,9 +408,8 @@ def templates() -> list[tuple[str, str]]:
 
 
 def test_every_template_of_the_op_table_is_admitted() -> None:
-    head = "import numpy as np\n" + "".join(
-        f"\n\n{op.prelude}" for op in REGISTRY.ops.values() if op.prelude
-    )
+    preludes = dict.fromkeys(op.prelude for op in REGISTRY.ops.values() if op.prelude)
+    head = "import numpy as np\n" + "".join(f"\n\n{text}" for text in preludes)
     assert len(templates()) > 40
     for name, form in templates():
         fields = {field for _, field, _, _ in string.Formatter().parse(form) if field}
