@@ -132,7 +132,8 @@ def program_of(dag: Dag) -> Program:
         for n in nodes
         if n.op.name == "param"
     )
-    used = {s for n in inputs for d in n.node.shape for s in d.symbols()}
+    shapes = [n.node.shape for n in inputs]
+    used = {s for h in shapes for d in h for s in d.symbols() if d == Dim.symbol(s)}
     missing = {s for n in nodes for d in n.shape for s in d.symbols()} - used
     missing |= {
         s for n in nodes if n.op.name == "size" for s in n.attrs["dim"].symbols()
