@@ -21,6 +21,8 @@ ALLOWED_SKIPS = re.compile(
 
 # Tests compile: what an earlier run has kept would hide a mistake.
 os.environ["GRADC_CACHE"] = "off"
+# One worker a core: threads of BLAS would wait for each other. NumPy is not loaded yet.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 Golden = Callable[[Path, str], None]
 
