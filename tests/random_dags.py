@@ -43,15 +43,16 @@ NOT_DRAWN = {
     "noise": "written like an input",
     "seed": "the cotangent of the loss",
 }
-OPS = [
+# By name, so that the DAG of a seed does not depend on which module declares an op first.
+OPS = sorted(
     op.name
     for op in REGISTRY.ops.values()
     if op.samples is not None or op.name in ("iota", "size")
-]
+)
 # Asked for more often: what fits seldom (domains), or is simplified away (not).
 SELDOM = """
     tan log not arcsin max arccos log1p or all and any inv logdet polygamma cholesky
-    pow maximum where minimum power
+    pow maximum where minimum power xlogy lgamma digamma
     """.split()
 TURNS = [*OPS, *SELDOM]
 
