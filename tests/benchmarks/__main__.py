@@ -111,12 +111,17 @@ def agree(work: Workload, entries: list[Entry], file: str) -> None:
 
 
 def jiffies(pid: int) -> tuple[int, int]:
-    """Those that the machine was busy, and those of one process."""
+    """Those that the machine was busy, and those of one process and its forks."""
     with open("/proc/stat") as file:
         all_of = [int(word) for word in file.readline().split()[1:9]]
-    with open(f"/proc/{pid}/stat") as file:
-        own = file.read().rsplit(")", 1)[1].split()
-    return sum(all_of) - all_of[3] - all_of[4], int(own[11]) + int(own[12])
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        forks = file.read().split()
+    own = 0
+    for member in (pid, *forks):
+        with open(f"/proc/{member}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        own += int(fields[11]) + int(fields[12])
+    return sum(all_of) - all_of[3] - all_of[4], own
 
 
 def window(entry: Entry, seconds: float) -> None:
