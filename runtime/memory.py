@@ -142,7 +142,8 @@ def _in_shards(
     trainer: Trainer, sizes: Mapping[str, int], dtype: np.dtype[Any]
 ) -> int | None:
     """A step of -O2: for each thread the buffers of a shard, a vector for its gradient, and
-    one for each sum that waits, of which there are fewer than levels of the tree."""
+    one for each sum that waits, of which there are fewer than levels of the tree. Threads that
+    are processes read a copy of θ."""
     network, shards = trainer.network, trainer.shards
     threads = min(trainer.parallel.threads, shards)
     if shards > 1:
@@ -151,7 +152,8 @@ def _in_shards(
     own = _buffers(network, sizes, dtype)
     waiting = max(0, (shards // threads).bit_length() - 1)
     vector = network.size * dtype.itemsize
-    return None if own is None else threads * (own + waiting * vector)
+    copied = vector if threads > 1 else 0
+    return None if own is None else threads * (own + waiting * vector) + copied
 
 
 def _buffers(
