@@ -66,12 +66,16 @@ class Parallel:
 def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0) -> int:
     """K for a batch of these sizes: a power of two, 1 where rows mix.
 
-    The largest for which a shard takes a millisecond and has 256 rows in the mean of its
-    products: rows of the batch, or of all steps or places where weights are shared by them. Of
-    one of two half of that will do.
-    Where a program has use for `least_rows` in a shard (images, which lie with the batch last,
-    and recurrences) it has them, or it is one of two that have half as many.
-    Of shards with large buffers there are twice as many, and again, down to 128 rows.
+    The largest for which each shard
+
+    * takes a millisecond,
+    * has 256 rows in the mean of its products: rows of the batch, or of all steps or places
+      where weights are shared by them,
+    * has the `least_rows` of the batch that its program has use for (images, which lie with the
+      batch last, and recurrences);
+
+    or two, if each has half of that. Of shards with large buffers there are twice as many, and
+    again, down to 128 rows.
     """
     plan = network.signature.get("shards")
     if plan is None or plan["row_dim"] is None:
@@ -84,15 +88,22 @@ def number_of_shards(network: Network, sizes: Mapping[str, int], asked: int = 0)
     )
     seconds = products / PRODUCTS + elements * TOUCHED / BYTES
     average = forward / (2 * max(network.trained, 1))
-    fit = rows / plan.get("least_rows", 1)
-    lasting = max(seconds / LEAST_SECONDS, min(seconds / LEAST_OF_TWO, 2))
-    most = min(fit if fit < 1 else max(fit, min(rows, 2)), lasting)
-    high = max(average / LEAST_ROWS, min(average / ROWS_OF_TWO, 2))
-    count = _power(min(most, high))
+    fewest = plan.get("least_rows", 1)
+    most = min(
+        rows,
+        _parts(rows, fewest, fewest / 2),
+        _parts(seconds, LEAST_SECONDS, LEAST_OF_TWO),
+    )
+    count = _power(min(most, _parts(average, LEAST_ROWS, ROWS_OF_TWO)))
     least = _power(min(most, average / FEWEST_ROWS))
     while count < least and _numbers(network, sizes, count) > LARGE:
         count *= 2
     return count
+
+
+def _parts(whole: float, least: float, of_two: float) -> float:
+    """How many parts have so much each; or two, if those have `of_two`."""
+    return max(whole / least, min(whole / of_two, 2))
 
 
 def _power(limit: float) -> int:
