@@ -195,7 +195,7 @@ def _portable(error: BaseException) -> BaseException:
     """The error, or what can be said of it to another process."""
     try:
         found = pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # of whatever kind: the error's own constructor is called
         found = None
     if type(found) is type(error):
         return error

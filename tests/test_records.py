@@ -56,9 +56,9 @@ def test_fields_are_given_by_place_or_name() -> None:
     assert repr(Wide(4, start=1)) == "Wide(start=1, end=5)"
     assert repr(Thing("x")) == "<x>"
     with pytest.raises(TypeError, match="line"):
-        Place()  # type: ignore[call-arg]
+        Place()
     with pytest.raises(TypeError):
-        Wide(1, 2)  # type: ignore[misc, call-arg]
+        Wide(1, 2)
 
 
 def test_a_record_is_compared_as_a_dataclass_is() -> None:
